@@ -1,0 +1,6 @@
+//! Release automation for the Flox packages of Dagster: `cargo xtask`.
+
+pub mod failure;
+pub mod model;
+pub mod stages;
+pub mod tools;

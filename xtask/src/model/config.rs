@@ -1,0 +1,291 @@
+//! `release.toml`: what is released, from where and as what. Typed; unknown keys are errors.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use semver::Version;
+use serde::Deserialize;
+
+use crate::failure::Failure;
+
+/// The file's name, at the top of the repository.
+pub const FILE: &str = "release.toml";
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub upstream: Upstream,
+    pub limits: Limits,
+    pub catalog: Catalog,
+    pub git: Git,
+    #[serde(rename = "package")]
+    pub packages: Vec<Package>,
+    #[serde(rename = "variant")]
+    variants: BTreeMap<Variant, VariantFiles>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// `owner/name` on GitHub.
+    pub repository: String,
+    /// The Python of the expressions, as `3.12`.
+    pub python: String,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes that a source may unpack to.
+    pub archive_bytes: u64,
+    /// Entries that a source archive may hold.
+    pub archive_entries: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalog {
+    /// FloxHub organization that is published to.
+    pub org: String,
+    /// Nix systems that the packages are offered for.
+    pub systems: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Git {
+    /// Branch that newer versions are released on.
+    pub branch: String,
+    /// Branch of older versions; `{major}` and `{minor}` are filled in.
+    pub maintenance: String,
+    pub remote: String,
+}
+
+/// One of upstream's Python packages.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// Normalised PyPI name, which is also the attribute in the separate variant.
+    pub name: String,
+    /// Top-level Python module.
+    pub module: String,
+    /// Directory in upstream's repository.
+    pub path: String,
+    /// Console scripts.
+    #[serde(default)]
+    pub commands: Vec<String>,
+    /// First version of Dagster that has this package.
+    pub since: Option<Version>,
+    /// Versions of Dagster at which this package is numbered otherwise.
+    #[serde(default, rename = "versions")]
+    numbering: Vec<Numbering>,
+    /// What the expressions take from PyPI instead of from the source.
+    pub fetch: Option<Fetch>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Numbering {
+    since: Version,
+    until: Version,
+    version: String,
+}
+
+/// A file that is fetched from PyPI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fetch {
+    Wheel,
+}
+
+/// The two ways in which Dagster is packaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    Separate,
+    Combined,
+}
+
+impl std::fmt::Display for Variant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Separate => "separate",
+            Self::Combined => "combined",
+        })
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VariantFiles {
+    /// Directory of the variant's `.nix` files, from the top of the repository.
+    pub files: String,
+    /// Attributes that are built and published, in order.
+    pub attributes: Vec<String>,
+}
+
+impl Config {
+    /// Reads the text of `release.toml`.
+    ///
+    /// # Errors
+    /// A usage error that names the file, the place and what is wrong.
+    pub fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text)
+            .map_err(|error| Failure::usage(format!("failed to read `{FILE}`")).caused_by(error))?;
+        config
+            .check()
+            .map_err(|error| Failure::usage(format!("failed to read `{FILE}`")).caused_by(error))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.owner_and_name().context("in `upstream.repository`")?;
+        for variant in [Variant::Separate, Variant::Combined] {
+            anyhow::ensure!(self.variants.contains_key(&variant), "expected `[variant.{variant}]`");
+        }
+        anyhow::ensure!(is_catalog_name(&self.catalog.org), catalog_name_error(&self.catalog.org));
+        for placeholder in ["{major}", "{minor}"] {
+            anyhow::ensure!(
+                self.git.maintenance.contains(placeholder),
+                "expected `{placeholder}` in `git.maintenance`, found `{}`",
+                self.git.maintenance
+            );
+        }
+        Ok(())
+    }
+
+    fn owner_and_name(&self) -> Result<(&str, &str)> {
+        let text = &self.upstream.repository;
+        text.split_once('/')
+            .filter(|(owner, name)| [owner, name].iter().all(|part| is_repository_part(part)))
+            .with_context(|| format!("expected `owner/name`, found `{text}`"))
+    }
+
+    /// Owner of upstream's repository on GitHub.
+    pub fn owner(&self) -> &str {
+        self.owner_and_name().map_or("", |(owner, _)| owner)
+    }
+
+    /// Name of upstream's repository on GitHub.
+    pub fn repo(&self) -> &str {
+        self.owner_and_name().map_or("", |(_, name)| name)
+    }
+
+    /// The files and attributes of a variant.
+    pub fn variant(&self, variant: Variant) -> &VariantFiles {
+        // `check` refused a file that lacks one.
+        &self.variants[&variant]
+    }
+
+    /// The packages that a version of Dagster consists of, in dependency order.
+    pub fn packages_of<'a>(&'a self, version: &'a Version) -> impl Iterator<Item = &'a Package> {
+        self.packages.iter().filter(|package| package.exists_at(version))
+    }
+
+    /// The attributes of a variant that exist at a version of Dagster.
+    pub fn attributes_of<'a>(
+        &'a self,
+        variant: Variant,
+        version: &'a Version,
+    ) -> impl Iterator<Item = &'a str> {
+        self.variant(variant).attributes.iter().map(String::as_str).filter(|attribute| {
+            self.packages
+                .iter()
+                .all(|package| package.name != *attribute || package.exists_at(version))
+        })
+    }
+
+    /// The maintenance branch of a version, as `release/1.9`.
+    pub fn maintenance_branch(&self, version: &Version) -> String {
+        self.git
+            .maintenance
+            .replace("{major}", &version.major.to_string())
+            .replace("{minor}", &version.minor.to_string())
+    }
+}
+
+impl Package {
+    /// Is this package part of that version of Dagster?
+    pub fn exists_at(&self, version: &Version) -> bool {
+        self.since.as_ref().is_none_or(|since| version >= since)
+    }
+
+    /// The number that this package has at a version of Dagster.
+    pub fn version_at(&self, version: &Version) -> String {
+        self.numbering
+            .iter()
+            .find(|numbering| (&numbering.since..=&numbering.until).contains(&version))
+            .map_or_else(
+                || version.to_string(),
+                |numbering| {
+                    numbering
+                        .version
+                        .replace("{major}", &version.major.to_string())
+                        .replace("{minor}", &version.minor.to_string())
+                        .replace("{patch}", &version.patch.to_string())
+                },
+            )
+    }
+}
+
+/// Is this a name that FloxHub takes for an organization? (`^[a-zA-Z0-9\-_]{3,63}$`, its API.)
+pub fn is_catalog_name(name: &str) -> bool {
+    (3..=63).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && !name.starts_with('-')
+}
+
+/// Says what a catalog name must look like.
+pub fn catalog_name_error(name: &str) -> String {
+    format!("expected an organization of 3 to 63 letters, digits, `-` or `_`, found `{name}`")
+}
+
+fn is_repository_part(part: &str) -> bool {
+    !part.is_empty()
+        && !part.starts_with(['.', '-'])
+        && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repository() -> Config {
+        Config::parse(include_str!("../../../release.toml")).unwrap()
+    }
+
+    #[test]
+    fn packages_follow_since() {
+        let config = repository();
+        let count = |version: &str| config.packages_of(&version.parse().unwrap()).count();
+        assert_eq!((count("1.9.12"), count("1.10.5"), count("1.10.6")), (4, 4, 5));
+        let old = "1.9.12".parse().unwrap();
+        assert!(config.attributes_of(Variant::Separate, &old).all(|name| name != "dagster-shared"));
+    }
+
+    #[test]
+    fn dagster_shared_was_numbered_on_its_own() {
+        let config = repository();
+        let shared = config.packages.iter().find(|p| p.name == "dagster-shared").unwrap();
+        for (version, expected) in
+            [("1.10.6", "0.26.6"), ("1.10.17", "0.26.17"), ("1.10.18", "1.10.18")]
+        {
+            assert_eq!(shared.version_at(&version.parse().unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let text = include_str!("../../../release.toml");
+        for (from, to, expected) in [
+            ("[upstream]", "[upstream]\ntypo = 1", "typo"),
+            ("\"dagster-io/dagster\"", "\"../x\"", "owner/name"),
+            ("org = \"dagster-flox\"", "org = \"a b\"", "organization"),
+            ("{major}.{minor}", "x", "{major}"),
+        ] {
+            let error = Config::parse(&text.replacen(from, to, 1)).unwrap_err();
+            assert!(crate::failure::render(&error).contains(expected), "{error:?}");
+            assert_eq!(crate::failure::exit_of(&error), crate::failure::Exit::Usage);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! NAR, the Nix archive format, and its hash.

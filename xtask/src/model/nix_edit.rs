@@ -1,0 +1,1 @@
+//! Edits of Nix expressions through a lossless syntax tree.

@@ -1,0 +1,1 @@
+//! Source archives (`.tar.gz`), read from the stream.
