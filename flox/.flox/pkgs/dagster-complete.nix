@@ -1,0 +1,1 @@
+import ../../../nix/combined/dagster-complete.nix

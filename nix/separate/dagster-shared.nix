@@ -1,0 +1,43 @@
+{
+  lib,
+  python312Packages,
+  dagster-src,
+}:
+
+let
+  inherit (dagster-src) version;
+in
+# Upstream split this package off in 1.10.6.
+if lib.versionOlder version "1.10.6" then
+  throw "Dagster ${version} has no dagster-shared: it came with 1.10.6"
+else
+  python312Packages.buildPythonPackage {
+    pname = "dagster-shared";
+    # Numbered like upstream's integrations until it joined the others.
+    version =
+      if lib.versionOlder version "1.10.18" then "0.26.${lib.versions.patch version}" else version;
+    pyproject = true;
+
+    src = "${dagster-src}/python_modules/libraries/dagster-shared";
+
+    build-system = [ python312Packages.setuptools ];
+
+    dependencies = [
+      python312Packages.packaging
+      python312Packages.platformdirs
+      python312Packages.pydantic
+      python312Packages.pyyaml
+      python312Packages.tomlkit
+      python312Packages.typing-extensions
+    ];
+
+    pythonImportsCheck = [ "dagster_shared" ];
+
+    meta = {
+      description = "Code that Dagster's packages share";
+      homepage = "https://dagster.io";
+      changelog = "https://github.com/dagster-io/dagster/releases/tag/${version}";
+      license = lib.licenses.asl20;
+      platforms = lib.platforms.unix;
+    };
+  }
