@@ -1,0 +1,167 @@
+//! The Python behind a tree's commands, learned by running one of them: which interpreter, and what
+//! is on its path. Wrappers are not parsed; a `sitecustomize` that reports is put on their path.
+//!
+//! With that, in the bare interpreter: what is declared, and what can be imported.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::Smoke;
+use super::report::{Finding, Probe};
+use super::sandbox::{Sandbox, ended_badly};
+use super::tree::{Part, Tree};
+use crate::model::config::Package;
+
+const SITECUSTOMIZE: &str = include_str!("python/sitecustomize.py");
+const REQUIREMENTS: &str = include_str!("python/requirements.py");
+const IMPORTS: &str = include_str!("python/imports.py");
+
+/// What runs a command of a tree.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Python {
+    executable: PathBuf,
+    /// As `3.12`.
+    version: String,
+    path: Vec<String>,
+}
+
+/// What a script of ours prints.
+#[derive(Debug, Deserialize)]
+struct Checked {
+    count: usize,
+    /// What, expected, found.
+    problems: Vec<(String, String, String)>,
+}
+
+/// The probes of one part's Python. Parts without commands are looked at through those that need
+/// them.
+pub fn probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
+    let mut learned = None;
+    let mut probes = vec![Probe::run(part.label("interpreter"), || {
+        let python = learn(smoke, part)?;
+        Ok(python.map(|python: Python| {
+            let found = format!("Python {} at `{}`", python.version, python.executable.display());
+            learned = Some(python);
+            found
+        }))
+    })];
+    if let Some(python) = learned {
+        let name = part.label("requirements");
+        probes.push(Probe::run(&name, || requirements(smoke, part, &python, &name)));
+        let name = part.label("imports");
+        probes.push(Probe::run(&name, || imports(smoke, part, &python, &name)));
+    }
+    probes
+}
+
+/// Runs the last package's command: it has all others on its path.
+fn learn(smoke: &Smoke<'_>, part: &Part) -> Result<Result<Python, Vec<Finding>>> {
+    let sandbox = smoke.sandbox(&part.label("interpreter"))?;
+    let Some(command) = part.packages.iter().rev().find_map(|package| package.commands.first())
+    else {
+        anyhow::bail!("expected a command in `{}`, found none", part.root.display());
+    };
+    sandbox.write("path/sitecustomize.py", SITECUSTOMIZE)?;
+    let report = sandbox.path("report.json");
+    let mut spec = sandbox.spec(&part.command(command), &["--version"]);
+    for (name, path) in
+        [("PYTHONPATH", sandbox.path("path")), ("XTASK_SMOKE_REPORT", report.clone())]
+    {
+        spec.env.push((OsString::from(name), path.into_os_string()));
+    }
+    let what = format!("`{command} --version`");
+    let ended = match sandbox.run(&what, &spec)? {
+        Ok(ended) => ended,
+        Err(finding) => return Ok(Err(vec![finding])),
+    };
+    let Ok(text) = fs::read(&report) else {
+        return Ok(Err(vec![Finding::new(
+            what,
+            "it to run Python with our `sitecustomize` on its path",
+            ended_badly(&ended),
+        )]));
+    };
+    Ok(Ok(serde_json::from_slice(&text).context("failed to read the report of `sitecustomize`")?))
+}
+
+fn requirements(
+    smoke: &Smoke<'_>,
+    part: &Part,
+    python: &Python,
+    name: &str,
+) -> Result<Result<String, Vec<Finding>>> {
+    let versions: Map<String, Value> = reached(smoke.tree, part)
+        .into_iter()
+        .map(|(_, package)| (package.name.clone(), package.version_at(smoke.version()).into()))
+        .collect();
+    let sandbox = smoke.sandbox(name)?;
+    let checked = script(&sandbox, python, REQUIREMENTS, "versions", versions.into(), name)?;
+    Ok(checked.map(|count| format!("{count} distributions have what they need")))
+}
+
+fn imports(
+    smoke: &Smoke<'_>,
+    part: &Part,
+    python: &Python,
+    name: &str,
+) -> Result<Result<String, Vec<Finding>>> {
+    let modules: Map<String, Value> = reached(smoke.tree, part)
+        .into_iter()
+        .map(|(part, package)| {
+            (package.module.clone(), part.module_file(package).to_string_lossy().into())
+        })
+        .collect();
+    let names: Vec<String> = modules.keys().cloned().collect();
+    let sandbox = smoke.sandbox(name)?;
+    let checked = script(&sandbox, python, IMPORTS, "modules", modules.into(), name)?;
+    Ok(checked.map(|_| names.join(" ")))
+}
+
+/// The packages that a part's commands can see, each with the part it must come from: packages are
+/// in dependency order, and each one with commands depends on all before it.
+fn reached<'t>(tree: &'t Tree, part: &Part) -> Vec<(&'t Part, &'t Package)> {
+    let end = tree.parts.iter().position(|other| std::ptr::eq(other, part)).unwrap_or_default();
+    tree.parts[..=end]
+        .iter()
+        .flat_map(|part| part.packages.iter().map(move |package| (part, package)))
+        .collect()
+}
+
+/// Runs a script of ours in the bare interpreter, on the command's path.
+fn script(
+    sandbox: &Sandbox,
+    python: &Python,
+    text: &str,
+    key: &str,
+    value: Value,
+    name: &str,
+) -> Result<Result<usize, Vec<Finding>>> {
+    let script = sandbox.write("probe.py", text)?;
+    let mut task = Map::new();
+    task.insert("path".to_owned(), json!(python.path));
+    task.insert(key.to_owned(), value);
+    let task = sandbox.write("task.json", &Value::from(task).to_string())?;
+    let args = [OsString::from("-IB"), script.into_os_string(), task.into_os_string()];
+    let spec = sandbox.spec(&python.executable, &args);
+    let ended = match sandbox.run_well(name, &spec)? {
+        Ok(ended) => ended,
+        Err(finding) => return Ok(Err(vec![finding])),
+    };
+    // Whatever is imported may print on its way.
+    let line = ended.stdout.lines().last().unwrap_or_default();
+    let checked: Checked =
+        serde_json::from_str(line).with_context(|| format!("failed to read `{line}`"))?;
+    if checked.problems.is_empty() {
+        return Ok(Ok(checked.count));
+    }
+    Ok(Err(checked
+        .problems
+        .into_iter()
+        .map(|(what, expected, found)| Finding::new(what, expected, found))
+        .collect()))
+}

@@ -1,0 +1,137 @@
+//! Where one probe's processes run: own home, own `$DAGSTER_HOME`, own temporary files, and an
+//! environment that says nothing of ours.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::report::Finding;
+use crate::tools::process::{Ended, Spec, Wait};
+
+const DAGSTER_YAML: &str = "telemetry:\n  enabled: false\n";
+
+/// The directories of one probe.
+pub struct Sandbox {
+    dir: PathBuf,
+    deadline: Duration,
+}
+
+impl Sandbox {
+    /// Makes the directories below a scratch directory, named after the probe.
+    pub fn create(scratch: &Path, probe: &str, deadline: Duration) -> Result<Self> {
+        let sandbox = Self { dir: scratch.join(slug(probe)), deadline };
+        for dir in ["home", "dagster", "t", "log"] {
+            let dir = sandbox.dir.join(dir);
+            fs::create_dir_all(&dir)
+                .with_context(|| format!("failed to create `{}`", dir.display()))?;
+        }
+        sandbox.write("dagster/dagster.yaml", DAGSTER_YAML)?;
+        Ok(sandbox)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.path(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
+        Ok(path)
+    }
+
+    /// A process of this probe.
+    pub fn spec<A: AsRef<OsStr>>(&self, program: &Path, args: &[A]) -> Spec {
+        let words: Vec<String> = std::iter::once(program.file_name().unwrap_or_default())
+            .chain(args.iter().map(AsRef::as_ref).take(1))
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        let env = [
+            ("DAGSTER_HOME", self.path("dagster").into_os_string()),
+            ("HOME", self.path("home").into_os_string()),
+            ("LANG", "C.UTF-8".into()),
+            ("PATH", "/usr/bin:/bin".into()),
+            ("PYTHONDONTWRITEBYTECODE", "1".into()),
+            ("TMPDIR", self.path("t").into_os_string()),
+        ];
+        Spec {
+            program: program.to_owned(),
+            args: args.iter().map(|arg| arg.as_ref().to_owned()).collect(),
+            env: env.into_iter().map(|(name, value)| (OsString::from(name), value)).collect(),
+            dir: self.dir.clone(),
+            log: self.path("log").join(slug(&words.join(" "))),
+        }
+    }
+
+    /// Runs a process to its end; a finding when it did not end in time.
+    pub fn run(&self, what: &str, spec: &Spec) -> Result<Result<Ended, Finding>> {
+        Ok(match spec.run(self.deadline)? {
+            Wait::Ended(ended) => Ok(ended),
+            Wait::Running => Err(Finding::new(
+                what,
+                format!("an end within {} s", self.deadline.as_secs_f64()),
+                "it hanging; it was killed",
+            )),
+        })
+    }
+
+    /// Runs a process that must end with status 0.
+    pub fn run_well(&self, what: &str, spec: &Spec) -> Result<Result<Ended, Finding>> {
+        Ok(self.run(what, spec)?.and_then(|ended| {
+            if ended.status.success() {
+                Ok(ended)
+            } else {
+                Err(Finding::new(what, "status 0", ended_badly(&ended)))
+            }
+        }))
+    }
+}
+
+/// How a process ended, with its last words.
+pub fn ended_badly(ended: &Ended) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    let how = match (ended.status.code(), ended.status.signal()) {
+        (Some(code), _) => format!("status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no status".to_owned(),
+    };
+    match last_line(&ended.stderr).or_else(|| last_line(&ended.stdout)) {
+        Some(line) => format!("{how}: {line}"),
+        None => how,
+    }
+}
+
+/// The last line that says something: frames and rules around it are not words.
+fn last_line(text: &str) -> Option<&str> {
+    text.lines().rev().map(str::trim).find(|line| line.chars().any(char::is_alphanumeric))
+}
+
+fn slug(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_words() {
+        assert_eq!(last_line("Traceback\n| Error: no |\n\n+-----+\n"), Some("| Error: no |"));
+        assert_eq!(last_line("\n--\n"), None);
+    }
+
+    #[test]
+    fn slugs_are_file_names() {
+        assert_eq!(slug("dagster-graphql --version"), "dagster-graphql---version");
+        assert_eq!(slug("../x"), "---x");
+    }
+}

@@ -1,0 +1,161 @@
+//! Trees made of shell scripts: what each break is called.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::time::Instant;
+
+use super::*;
+use crate::failure;
+use crate::model::config::Config;
+
+/// A tree whose commands are shell scripts; `NAME` and `VERSION` are theirs.
+struct Fake {
+    config: Config,
+    dir: tempfile::TempDir,
+}
+
+const GOOD: &str = "test \"$1\" = --help || echo \"NAME, version VERSION\"";
+
+impl Fake {
+    fn new(version: &str) -> Self {
+        let config = Config::parse(include_str!("../../../../release.toml")).unwrap();
+        let fake = Self { config, dir: tempfile::tempdir().unwrap() };
+        fs::create_dir(fake.dir.path().join("bin")).unwrap();
+        for package in &fake.config.packages {
+            for command in &package.commands {
+                fake.script(command, &GOOD.replace("NAME", command).replace("VERSION", version));
+            }
+        }
+        fake
+    }
+
+    fn script(&self, name: &str, text: &str) {
+        let path = self.dir.path().join("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn tree(&self, expect: &str) -> Tree {
+        Tree::at(&self.config, self.dir.path(), &expect.parse().unwrap(), &[]).unwrap()
+    }
+
+    /// What the probes of the commands find, without the path of the tree.
+    fn findings(&self, tree: &Tree, deadline: Duration) -> Vec<String> {
+        let scratch = tempfile::tempdir().unwrap();
+        let smoke = Smoke { tree, scratch: scratch.path().to_owned(), deadline };
+        let jobs = probes::commands(&smoke, &tree.parts[0]);
+        let root = self.dir.path().display().to_string();
+        report::run_all(&jobs)
+            .into_iter()
+            .filter_map(|probe| probe.outcome.err())
+            .flatten()
+            .map(|finding| finding.to_string().replace(&root, "[ROOT]"))
+            .collect()
+    }
+}
+
+#[test]
+fn a_good_tree_has_no_finding() {
+    let fake = Fake::new("1.9.12");
+    assert_eq!(fake.findings(&fake.tree("1.9.12"), DEADLINE), [""; 0]);
+}
+
+#[test]
+fn a_development_version_is_named() {
+    let fake = Fake::new("1.9.12");
+    fake.script("dagster", "echo 'dagster, version 1!0+dev'");
+    assert_eq!(
+        fake.findings(&fake.tree("1.9.12"), DEADLINE),
+        ["`dagster --version`: expected `1.9.12`, found `1!0+dev`"]
+    );
+}
+
+#[test]
+fn commands_are_the_expected_ones() {
+    let fake = Fake::new("1.9.12");
+    fake.script("uvicorn", "");
+    let bin = fake.dir.path().join("bin");
+    fs::remove_file(bin.join("dagster-webserver-debug")).unwrap();
+    symlink("/nowhere/debug", bin.join("dagster-webserver-debug")).unwrap();
+    fs::remove_file(bin.join("dagster-daemon")).unwrap();
+    let found = fake.findings(&fake.tree("1.9.12"), DEADLINE);
+    expect_test::expect![[r#"
+        `[ROOT]/bin`: expected `dagster-daemon`, found no such command
+        `[ROOT]/bin/dagster-webserver-debug`: expected a command, found a link to `/nowhere/debug`, which is not there
+        `[ROOT]/bin`: expected no foreign command, found `uvicorn`
+        dagster-daemon --version: expected it to run, found failed to run `[ROOT]/bin/dagster-daemon`: No such file or directory (os error 2)
+        dagster-webserver-debug --help: expected it to run, found failed to run `[ROOT]/bin/dagster-webserver-debug`: No such file or directory (os error 2)
+    "#]]
+    .assert_eq(&(found.join("\n") + "\n"));
+}
+
+#[test]
+fn others_may_have_commands_in_a_virtual_environment() {
+    let fake = Fake::new("1.9.12");
+    fs::write(fake.dir.path().join("pyvenv.cfg"), "").unwrap();
+    fake.script("uvicorn", "");
+    fake.script("dagit", "");
+    let tree = fake.tree("1.9.12");
+    assert_eq!(tree.kind, tree::Kind::Venv);
+    assert_eq!(fake.findings(&tree, DEADLINE), [""; 0]);
+    fake.script("dagster-old", "");
+    assert_eq!(
+        fake.findings(&tree, DEADLINE),
+        ["`[ROOT]/bin`: expected no foreign command, found `dagster-old`"]
+    );
+}
+
+#[test]
+fn a_command_that_hangs_is_killed_with_all_it_started() {
+    let fake = Fake::new("1.9.12");
+    let pids = fake.dir.path().join("pids");
+    let script = "sleep 1000 & echo $! >>PIDS; echo $$ >>PIDS; sleep 1000";
+    fake.script("dagster", &script.replace("PIDS", &pids.display().to_string()));
+    let start = Instant::now();
+    let found = fake.findings(&fake.tree("1.9.12"), Duration::from_secs(2));
+    assert_eq!(
+        found,
+        ["`dagster --version`: expected an end within 2 s, found it hanging; it was killed"]
+    );
+    assert!(start.elapsed() < Duration::from_secs(20));
+    let pids = fs::read_to_string(pids).unwrap();
+    assert_eq!(pids.lines().count(), 2);
+    for pid in pids.lines() {
+        let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+        assert!(rustix::process::test_kill_process(pid).is_err(), "{pid:?} runs");
+    }
+}
+
+#[test]
+fn a_failure_keeps_the_logs_and_names_them() {
+    let fake = Fake::new("1.9.12");
+    fake.script("dagster", "echo 'dagster, version 1!0+dev'");
+    let tree = fake.tree("1.9.12");
+    let error = check_within(&tree, Duration::from_secs(5)).unwrap_err();
+    let text = failure::render(&error);
+    let headline = format!(
+        "error: smoke test of `{}` failed: `dagster --version`: expected `1.9.12`, found `1!0+dev`\n",
+        tree.name
+    );
+    assert!(text.starts_with(&headline), "{text}");
+    // A shell script reports no interpreter, loads nothing and serves nothing.
+    for probe in ["sitecustomize", "value of asset", "dagster-webserver"] {
+        assert!(text.contains(probe), "{text}");
+    }
+    let logs = text.rsplit_once(" is in `").and_then(|(_, rest)| rest.split_once('`')).unwrap().0;
+    let log = Path::new(logs).join("dagster---version/log/dagster---version.out");
+    assert_eq!(fs::read_to_string(log).unwrap(), "dagster, version 1!0+dev\n");
+    fs::remove_dir_all(logs).unwrap();
+}
+
+#[test]
+fn usage_is_checked() {
+    let fake = Fake::new("1.9.12");
+    let version = "1.9.12".parse().unwrap();
+    let names = ["dagster-shared".to_owned()];
+    let error = Tree::at(&fake.config, fake.dir.path(), &version, &names).unwrap_err();
+    assert_eq!(error.to_string(), "1.9.12 has no package `dagster-shared`");
+    let nowhere = Path::new("/nowhere");
+    assert!(Tree::at(&fake.config, nowhere, &version, &[]).is_err());
+}

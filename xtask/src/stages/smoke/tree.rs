@@ -1,0 +1,233 @@
+//! What is smoked: the roots of a tree, what each promises, and what lies in its `bin/`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use semver::Version;
+
+use super::report::{Finding, Probe};
+use crate::failure::Failure;
+use crate::model::config::{Config, Package, Variant};
+use crate::stages::build::BuiltOutput;
+
+/// How a tree came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `flox build`, or an environment of flox.
+    Flox,
+    /// An output of Nix.
+    Nix,
+    /// A virtual environment of Python.
+    Venv,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flox => "flox result",
+            Self::Nix => "Nix result",
+            Self::Venv => "virtual environment",
+        })
+    }
+}
+
+/// What is smoked as one.
+#[derive(Debug)]
+pub struct Tree {
+    /// As people know it: the variant, or the directory.
+    pub name: String,
+    pub kind: Kind,
+    pub version: Version,
+    pub parts: Vec<Part>,
+    /// Commands of all packages of this version, in whatever part.
+    pub known: BTreeSet<String>,
+}
+
+/// One root: a directory with its own `bin/`, whose commands see what they need by themselves.
+#[derive(Debug)]
+pub struct Part {
+    /// The attribute; empty where the tree has no other part.
+    pub name: String,
+    pub root: PathBuf,
+    /// In dependency order. None: a source, of which nothing is asked but to be there.
+    pub packages: Vec<Package>,
+}
+
+impl Tree {
+    /// The outputs of a variant.
+    pub fn of_outputs(
+        config: &Config,
+        variant: Variant,
+        version: &Version,
+        outputs: &[BuiltOutput],
+    ) -> Self {
+        let packages: Vec<Package> = config.packages_of(version).cloned().collect();
+        let parts = outputs
+            .iter()
+            .map(|BuiltOutput { attribute, path }| Part {
+                name: if outputs.len() == 1 { String::new() } else { attribute.clone() },
+                root: path.clone(),
+                packages: match packages.iter().find(|package| package.name == *attribute) {
+                    Some(package) => vec![package.clone()],
+                    None if variant == Variant::Combined => packages.clone(),
+                    None => Vec::new(),
+                },
+            })
+            .collect();
+        Self {
+            name: variant.to_string(),
+            kind: Kind::Flox,
+            version: version.clone(),
+            parts,
+            known: commands(&packages),
+        }
+    }
+
+    /// Any directory with Dagster in it.
+    pub fn at(config: &Config, root: &Path, version: &Version, names: &[String]) -> Result<Self> {
+        let kind = kind_of(root)?;
+        let all: Vec<Package> = config.packages_of(version).cloned().collect();
+        let packages = if names.is_empty() { all.clone() } else { chosen(&all, names, version)? };
+        // Not resolved further: a virtual environment is known by the name of its interpreter.
+        let absolute = std::path::absolute(root)
+            .with_context(|| format!("failed to resolve `{}`", root.display()))?;
+        Ok(Self {
+            name: root.display().to_string(),
+            kind,
+            version: version.clone(),
+            parts: vec![Part { name: String::new(), root: absolute, packages }],
+            known: commands(&all),
+        })
+    }
+
+    /// The last part that has a package, with the package: later ones see all earlier ones.
+    pub fn part_of(&self, package: &str) -> Option<&Part> {
+        self.parts.iter().rev().find(|part| part.packages.iter().any(|own| own.name == package))
+    }
+}
+
+impl Part {
+    /// A probe's name, told apart from those of other parts.
+    pub fn label(&self, probe: &str) -> String {
+        if self.name.is_empty() { probe.to_owned() } else { format!("{probe} of {}", self.name) }
+    }
+
+    pub fn command(&self, name: &str) -> PathBuf {
+        self.root.join("bin").join(name)
+    }
+
+    /// The file that importing a package of this part must come from. The directory's number is that
+    /// of the tree, which an interpreter that stands in for another does not have.
+    pub fn module_file(&self, package: &Package) -> PathBuf {
+        let file = format!("site-packages/{}/__init__.py", package.module);
+        let lib = self.root.join("lib");
+        fs::read_dir(&lib)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path().join(&file)))
+            .find(|path| path.is_file())
+            .unwrap_or_else(|| lib.join("python3").join(&file))
+    }
+
+    /// Checks that a source is there.
+    pub fn check_source(&self) -> Probe {
+        Probe::run(self.label("source"), || {
+            let root = format!("`{}`", self.root.display());
+            let count = fs::read_dir(&self.root).map_or(0, Iterator::count);
+            Ok(match count {
+                0 => Err(vec![Finding::new(root, "files", "none")]),
+                count => Ok(format!("{count} entries")),
+            })
+        })
+    }
+
+    /// Checks that `bin/` holds each of its packages' commands, no other, and none that dangles.
+    pub fn check_commands(&self, tree: &Tree) -> Result<Result<String, Vec<Finding>>> {
+        let expected = commands(&self.packages);
+        let bin = self.root.join("bin");
+        let what = format!("`{}`", bin.display());
+        let entries = entries(&bin)?;
+        let mut findings: Vec<Finding> = expected
+            .iter()
+            .filter(|name| !entries.contains(*name))
+            .map(|name| Finding::new(&what, format!("`{name}`"), "no such command"))
+            .collect();
+        for name in &entries {
+            let is_foreign = match tree.kind {
+                // Others may have commands there, but none that passes for one of Dagster's.
+                Kind::Venv => name.starts_with("dagster") && !tree.known.contains(name),
+                Kind::Flox | Kind::Nix => !expected.contains(name),
+            };
+            let path = bin.join(name);
+            if is_foreign {
+                findings.push(Finding::new(&what, "no foreign command", format!("`{name}`")));
+            } else if !path.exists() {
+                let to = fs::read_link(&path).unwrap_or_default();
+                let found = format!("a link to `{}`, which is not there", to.display());
+                findings.push(Finding::new(format!("`{}`", path.display()), "a command", found));
+            }
+        }
+        if findings.is_empty() { Ok(Ok(said(&expected))) } else { Ok(Err(findings)) }
+    }
+}
+
+fn said(commands: &BTreeSet<String>) -> String {
+    match commands.len() {
+        0 => "none".to_owned(),
+        _ => commands.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn commands(packages: &[Package]) -> BTreeSet<String> {
+    packages.iter().flat_map(|package| package.commands.iter().cloned()).collect()
+}
+
+/// What users see in `bin/`: hidden files are the wrapped halves of wrappers. No `bin/`: nothing.
+fn entries(bin: &Path) -> Result<BTreeSet<String>> {
+    let failed = || format!("failed to list `{}`", bin.display());
+    let entries = match fs::read_dir(bin) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        entries => entries.with_context(failed)?,
+    };
+    let mut names = BTreeSet::new();
+    for entry in entries {
+        let name = entry.with_context(failed)?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            names.insert(name);
+        }
+    }
+    Ok(names)
+}
+
+fn kind_of(root: &Path) -> Result<Kind> {
+    let name = root.file_name().unwrap_or_default().to_string_lossy();
+    let is_link = root.is_symlink();
+    if root.join("pyvenv.cfg").is_file() {
+        Ok(Kind::Venv)
+    } else if (is_link && name.starts_with("result-")) || root.join("manifest.lock").is_file() {
+        Ok(Kind::Flox)
+    } else if root.join("bin").is_dir() || root.join("lib").is_dir() {
+        Ok(Kind::Nix)
+    } else {
+        Err(Failure::usage(format!(
+            "expected a flox result, a Nix result or a virtual environment, found `{}`",
+            root.display()
+        ))
+        .into())
+    }
+}
+
+fn chosen(all: &[Package], names: &[String], version: &Version) -> Result<Vec<Package>> {
+    for name in names {
+        if all.iter().all(|package| package.name != *name) {
+            let known: Vec<&str> = all.iter().map(|package| package.name.as_str()).collect();
+            return Err(Failure::usage(format!("{version} has no package `{name}`"))
+                .hint(format!("it has {}", known.join(", ")))
+                .into());
+        }
+    }
+    Ok(all.iter().filter(|package| names.contains(&package.name)).cloned().collect())
+}

@@ -1,0 +1,422 @@
+//! Source archives (`.tar.gz`), read as they stream in. Nothing is ever unpacked by name.
+//!
+//! gunzip → tar → a tree of names in memory and one nameless spool of contents → NAR → SHA-256. The
+//! hash is that of the tree below the archive's one top directory, which is what `fetchFromGitHub`
+//! calls `hash`. The spool is needed because a NAR is sorted by name and an archive is not.
+//!
+//! Headers are those of POSIX.1-2001 ("pax Interchange Format") and of GNU tar (long names). What an
+//! honest archive of a repository does not have is refused: see the tests.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use flate2::read::MultiGzDecoder;
+use sha2::{Digest as _, Sha256};
+use tar::{EntryType, Header, PaxExtensions};
+use tempfile::SpooledTempFile;
+
+use crate::model::nar::{self, Mode};
+use crate::model::sri::Sri;
+
+const BLOCK: usize = 512;
+/// More than this in one extended header is no file name.
+const LONGEST_HEADER: u64 = 1 << 20;
+/// Contents up to this many bytes stay in memory.
+const IN_MEMORY: usize = 32 << 20;
+
+/// What an archive may come to.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes, unpacked.
+    pub bytes: u64,
+    pub entries: u64,
+}
+
+/// An archive that was read to its end.
+#[derive(Debug)]
+pub struct Archive {
+    tree: Directory,
+    contents: SpooledTempFile,
+    commit: Option<String>,
+}
+
+type Directory = BTreeMap<Vec<u8>, Item>;
+
+/// What one name stands for.
+#[derive(Debug)]
+enum Item {
+    Directory {
+        items: Directory,
+        /// Has it an entry of its own, or is it only on the way to others?
+        is_named: bool,
+    },
+    File(File),
+    Symlink(Vec<u8>),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct File {
+    mode: Mode,
+    /// Where its contents begin in the spool.
+    offset: u64,
+    size: u64,
+}
+
+/// Reads an archive to the last byte of the stream.
+///
+/// # Errors
+/// For a stream that is cut short or corrupt, for an archive beyond the limits, and for every entry
+/// that could be anything else than a part of one directory tree; the message names the entry.
+pub fn read(stream: impl Read, limits: &Limits) -> Result<Archive> {
+    let stream = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, stream));
+    let mut reader = Reader {
+        stream: Limited { inner: stream, left: limits.bytes, limit: limits.bytes },
+        tree: Directory::new(),
+        contents: SpooledTempFile::new(IN_MEMORY),
+        written: 0,
+        commit: None,
+    };
+    let mut entries = 0;
+    let mut extended = Extended::default();
+    while let Some(header) = reader.header()? {
+        entries += 1;
+        ensure!(
+            entries <= limits.entries,
+            "the archive has more than {} entries, the limit of `release.toml`",
+            limits.entries
+        );
+        if !reader.extension(&header, &mut extended)? {
+            reader.entry(&header, std::mem::take(&mut extended))?;
+        }
+    }
+    // The rest is padding; reading it checks the checksum at its end.
+    io::copy(&mut reader.stream, &mut io::sink()).map_err(broken)?;
+
+    let Reader { mut tree, contents, commit, .. } = reader;
+    match tree.pop_first() {
+        Some((_, Item::Directory { items, .. })) => Ok(Archive { tree: items, contents, commit }),
+        // `Reader::place` lets nothing else be at the top.
+        _ => bail!("the archive is empty"),
+    }
+}
+
+impl Archive {
+    /// The SRI hash of the tree below the top directory.
+    pub fn nar_hash(&mut self) -> Result<Sri> {
+        let mut sink = Hashing(Sha256::new());
+        let contents = &mut self.contents;
+        nar::write(&mut sink, |node| node.directory(|dir| write(&self.tree, contents, dir)))
+            .context("failed to hash the archive's contents")?;
+        Ok(Sri::from_digest(sink.0.finalize().into()))
+    }
+
+    /// The commit that `git archive` says the archive is of: 40 or 64 hexadecimal digits, the comment
+    /// of its global extended header.
+    pub fn commit(&self) -> Option<&str> {
+        self.commit.as_deref()
+    }
+}
+
+fn write<W: Write>(
+    items: &Directory,
+    contents: &mut SpooledTempFile,
+    dir: &mut nar::Directory<'_, W>,
+) -> io::Result<()> {
+    for (name, item) in items {
+        dir.entry(name, |node| match item {
+            Item::Directory { items, .. } => node.directory(|dir| write(items, contents, dir)),
+            Item::Symlink(target) => node.symlink(target),
+            Item::File(file) => {
+                contents.seek(SeekFrom::Start(file.offset))?;
+                node.file(file.mode, file.size, &mut *contents)
+            }
+        })?;
+    }
+    Ok(())
+}
+
+struct Hashing(Sha256);
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What extended headers say about the entry that follows them.
+#[derive(Default)]
+struct Extended {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    size: Option<u64>,
+}
+
+struct Reader<R> {
+    stream: Limited<R>,
+    tree: Directory,
+    contents: SpooledTempFile,
+    /// Bytes in `contents`.
+    written: u64,
+    commit: Option<String>,
+}
+
+impl<R: Read> Reader<R> {
+    /// The next header; none at the block of zeros that ends the archive.
+    fn header(&mut self) -> Result<Option<Header>> {
+        let mut block = [0; BLOCK];
+        self.stream.read_exact(&mut block).map_err(broken)?;
+        if block == [0; BLOCK] {
+            return Ok(None);
+        }
+        let header = Header::from_byte_slice(&block);
+        // The checksum counts its own field as eight spaces.
+        let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
+        let found = sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..]);
+        ensure!(
+            header.cksum().is_ok_and(|expected| expected == found),
+            "the archive is corrupt: a header does not match its checksum"
+        );
+        Ok(Some(header.clone()))
+    }
+
+    /// Reads an extended header; `false` when it is an ordinary one.
+    fn extension(&mut self, header: &Header, extended: &mut Extended) -> Result<bool> {
+        match header.entry_type() {
+            EntryType::GNULongName => extended.path = Some(self.long_name(header)?),
+            EntryType::GNULongLink => extended.link = Some(self.long_name(header)?),
+            EntryType::XHeader => {
+                let data = self.data(header)?;
+                for field in PaxExtensions::new(&data) {
+                    let field = field.context("the archive has a malformed extended header")?;
+                    match field.key_bytes() {
+                        b"path" => extended.path = Some(field.value_bytes().to_vec()),
+                        b"linkpath" => extended.link = Some(field.value_bytes().to_vec()),
+                        b"size" => {
+                            let size = field.value().ok().and_then(|value| value.parse().ok());
+                            extended.size = Some(size.context("an extended header has no size")?);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            EntryType::XGlobalHeader => {
+                let data = self.data(header)?;
+                for field in PaxExtensions::new(&data) {
+                    let field = field.context("the archive has a malformed extended header")?;
+                    if field.key_bytes() == b"comment" {
+                        self.commit =
+                            field.value().ok().filter(|text| is_commit(text)).map(Into::into);
+                    }
+                }
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Reads one entry and puts it into the tree.
+    fn entry(&mut self, header: &Header, extended: Extended) -> Result<()> {
+        let path = extended.path.unwrap_or_else(|| header.path_bytes().into_owned());
+        let shown = path.escape_ascii().to_string();
+        let link = extended.link.or_else(|| header.link_name_bytes().map(|link| link.into_owned()));
+        let header_size = || header.entry_size().context("a header has no size");
+        let item = match header.entry_type() {
+            // Archives from before POSIX mark a directory by the slash alone.
+            EntryType::Regular if path.ends_with(b"/") => directory(),
+            EntryType::Directory => directory(),
+            EntryType::Regular => {
+                let size = extended.size.map_or_else(header_size, Ok)?;
+                let mode = header.mode().with_context(|| format!("entry `{shown}` has no mode"))?;
+                let mode = if mode & 0o100 == 0 { Mode::Regular } else { Mode::Executable };
+                Item::File(self.spool(mode, size)?)
+            }
+            EntryType::Symlink => match link {
+                Some(target) if !target.is_empty() && !target.contains(&0) => Item::Symlink(target),
+                _ => bail!("entry `{shown}` is a symbolic link to nowhere"),
+            },
+            EntryType::Link => {
+                let target = link.unwrap_or_default();
+                let found = names(&target).ok().and_then(|names| find(&self.tree, &names));
+                let file = found.with_context(|| {
+                    let target = target.escape_ascii();
+                    format!("entry `{shown}` is a link to `{target}`, which no earlier entry is")
+                })?;
+                Item::File(file)
+            }
+            other => bail!(
+                "entry `{shown}` is {}: expected files, directories and symbolic links",
+                kind_name(other)
+            ),
+        };
+        self.place(&path, item)
+    }
+
+    /// Puts an item where its path says.
+    fn place(&mut self, path: &[u8], item: Item) -> Result<()> {
+        let shown = path.escape_ascii();
+        let names = names(path)?;
+        let Some((name, parents)) = names.split_last() else {
+            ensure!(matches!(item, Item::Directory { .. }), "entry `{shown}` has no name");
+            return Ok(());
+        };
+        if let Some(top) = self.tree.keys().next()
+            && top != names[0]
+        {
+            let (one, other) = (top.escape_ascii(), names[0].escape_ascii());
+            bail!("expected one top directory, found `{one}` and `{other}`");
+        }
+        let is_top = parents.is_empty();
+        ensure!(
+            !is_top || matches!(item, Item::Directory { .. }),
+            "expected a directory at the top, found `{shown}`, which is none"
+        );
+        let mut items = &mut self.tree;
+        for parent in parents {
+            let next = items.entry(parent.to_vec()).or_insert_with(unnamed_directory);
+            let Item::Directory { items: below, .. } = next else {
+                bail!(
+                    "entry `{shown}` passes through `{}`, which is no directory",
+                    parent.escape_ascii()
+                );
+            };
+            items = below;
+        }
+        match (items.entry(name.to_vec()), item) {
+            (Slot::Vacant(slot), item) => {
+                slot.insert(item);
+            }
+            (Slot::Occupied(mut slot), Item::Directory { .. }) => match slot.get_mut() {
+                Item::Directory { is_named: is_named @ false, .. } => *is_named = true,
+                _ => bail!("entry `{shown}` is there twice"),
+            },
+            (Slot::Occupied(_), _) => bail!("entry `{shown}` is there twice"),
+        }
+        Ok(())
+    }
+
+    /// Copies the contents of a file to the spool.
+    fn spool(&mut self, mode: Mode, size: u64) -> Result<File> {
+        let file = File { mode, offset: self.written, size };
+        let copied = io::copy(&mut (&mut self.stream).take(size), &mut self.contents);
+        let copied = copied.map_err(broken)?;
+        if copied != size {
+            return Err(broken(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.written += size;
+        self.skip_padding(size)?;
+        Ok(file)
+    }
+
+    /// The data of an extended header.
+    fn data(&mut self, header: &Header) -> Result<Vec<u8>> {
+        let size = header.entry_size().context("a header has no size")?;
+        ensure!(size <= LONGEST_HEADER, "the archive has an extended header of {size} bytes");
+        let mut data = vec![0; size as usize];
+        self.stream.read_exact(&mut data).map_err(broken)?;
+        self.skip_padding(size)?;
+        Ok(data)
+    }
+
+    /// A name in GNU tar's form: its bytes and a NUL.
+    fn long_name(&mut self, header: &Header) -> Result<Vec<u8>> {
+        let mut name = self.data(header)?;
+        if name.last() == Some(&0) {
+            name.pop();
+        }
+        Ok(name)
+    }
+
+    fn skip_padding(&mut self, size: u64) -> Result<()> {
+        let count = (size.wrapping_neg() % BLOCK as u64) as usize;
+        self.stream.read_exact(&mut [0; BLOCK][..count]).map_err(broken)
+    }
+}
+
+fn directory() -> Item {
+    Item::Directory { items: Directory::new(), is_named: true }
+}
+
+fn unnamed_directory() -> Item {
+    Item::Directory { items: Directory::new(), is_named: false }
+}
+
+/// The names of a path, without `.`.
+fn names(path: &[u8]) -> Result<Vec<&[u8]>> {
+    let shown = path.escape_ascii();
+    let names: Vec<&[u8]> =
+        path.split(|&byte| byte == b'/').filter(|name| !matches!(*name, b"" | b".")).collect();
+    ensure!(
+        !path.starts_with(b"/") && !names.contains(&&b".."[..]),
+        "entry `{shown}` escapes the archive's top directory"
+    );
+    ensure!(names.iter().all(|name| nar::is_name(name)), "entry `{shown}` has an impossible name");
+    Ok(names)
+}
+
+fn find(tree: &Directory, names: &[&[u8]]) -> Option<File> {
+    let (name, parents) = names.split_last()?;
+    let mut items = tree;
+    for parent in parents {
+        let Item::Directory { items: below, .. } = items.get(*parent)? else { return None };
+        items = below;
+    }
+    match items.get(*name)? {
+        Item::File(file) => Some(*file),
+        _ => None,
+    }
+}
+
+fn is_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn kind_name(kind: EntryType) -> String {
+    match kind {
+        EntryType::Char => "a character device".to_owned(),
+        EntryType::Block => "a block device".to_owned(),
+        EntryType::Fifo => "a named pipe".to_owned(),
+        EntryType::GNUSparse => "a sparse file".to_owned(),
+        other => format!("of type `{}`", other.as_byte().escape_ascii()),
+    }
+}
+
+/// A stream that may give so many bytes and no more.
+struct Limited<R> {
+    inner: R,
+    left: u64,
+    limit: u64,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            io::Error::other(format!(
+                "the archive unpacks to more than {} bytes, the limit of `release.toml`",
+                self.limit
+            ))
+        })?;
+        Ok(count)
+    }
+}
+
+/// What an error of the stream means.
+fn broken(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => anyhow::anyhow!("the archive is cut short"),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+            anyhow::anyhow!("the archive is not valid gzip: {error}")
+        }
+        _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
