@@ -1,0 +1,378 @@
+"""The package set that expressions are evaluated against: a double of the parts of nixpkgs they use.
+
+Only attributes that nixpkgs has under the same name are here, so a misspelt one fails evaluation as
+it would there. A function takes the arguments listed here and refuses others, instead of ignoring
+what it does not know.
+"""
+
+import os
+import re
+import sys
+
+from . import fetch, python
+from .nixlang import (
+    Interpreter, Lambda, NixError, Path, Thunk, call, compare_versions, curry, deep, done,
+    is_derivation, is_function, to_string,
+)
+from .store import Derivation
+
+# Python packages of nixpkgs that Dagster asked for at some time, by attribute name.
+PYTHON_NAMES = """
+alembic antlr4-python3-runtime click coloredlogs docstring-parser filelock gql graphene grpcio
+grpcio-health-checking hatchling httptools jinja2 packaging platformdirs protobuf psutil pydantic
+python-dotenv pytz pyyaml requests requests-toolbelt rich setuptools six sqlalchemy starlette
+structlog tabulate tomli tomlkit toposort tqdm typing-extensions tzdata universal-pathlib uvicorn
+uvloop watchdog watchfiles websockets wheel
+""".split()
+# nixpkgs' attribute where it is not the normalised name of the distribution.
+DISTRIBUTIONS = {}
+
+SYSTEMS = {
+    "linux": ["x86_64-linux", "aarch64-linux"],
+    "darwin": ["x86_64-darwin", "aarch64-darwin"],
+}
+PACKAGE_ARGUMENTS = {
+    "pname", "version", "name", "pyproject", "format", "src", "sourceRoot", "build-system",
+    "dependencies", "pythonRelaxDeps", "pythonImportsCheck", "makeWrapperArgs", "doCheck", "meta",
+    "passthru", "disabled",
+}
+
+
+def versions():
+    def part(index):
+        return lambda text: text.force().split(".")[index]
+
+    def leading(count):
+        return lambda text: ".".join(text.force().split(".")[:count])
+
+    return attrs(
+        major=part(0), minor=part(1), patch=part(2), majorMinor=leading(2),
+    )
+
+
+def attrs(**values):
+    """A set of plain values and functions of thunks."""
+    return {name.replace("_", "-"): done(value) for name, value in values.items()}
+
+
+def strings(items):
+    return [to_string(item.force()) for item in items.force()]
+
+
+def lib():
+    def optional(empty, wrap):
+        return curry(2, lambda yes, value: wrap(value) if yes.force() else empty)
+
+    everything = {
+        "optional": optional([], lambda value: [value]),
+        "optionals": optional([], lambda value: value.force()),
+        "optionalString": optional("", lambda value: value.force()),
+        "optionalAttrs": optional({}, lambda value: value.force()),
+        "versionAtLeast": curry(2, lambda a, b: compare_versions(a.force(), b.force()) >= 0),
+        "versionOlder": curry(2, lambda a, b: compare_versions(a.force(), b.force()) < 0),
+        "versions": versions(),
+        "concatStringsSep": curry(2, lambda sep, items: sep.force().join(strings(items))),
+        "concatMapStringsSep": curry(3, lambda sep, f, items: sep.force().join(
+            to_string(call(f.force(), item)) for item in items.force())),
+        "genAttrs": curry(2, lambda names, f: {
+            name: Thunk(lambda name=name: call(f.force(), name)) for name in strings(names)}),
+        "getExe": curry(1, get_exe),
+        "getExe'": curry(2, lambda package, name: "%s/bin/%s" % (
+            to_string(package.force()), name.force())),
+        "escapeShellArgs": curry(1, lambda items: " ".join(
+            "'%s'" % text.replace("'", "'\\''") for text in strings(items))),
+        "fakeHash": "sha256-" + "A" * 43 + "=",
+        "licenses": {"asl20": done({name: done(value) for name, value in {
+            "spdxId": "Apache-2.0", "fullName": "Apache License 2.0", "shortName": "asl20",
+            "url": "https://spdx.org/licenses/Apache-2.0.html", "free": True,
+        }.items()})},
+        "platforms": {name: done([done(system) for system in systems]) for name, systems in {
+            **SYSTEMS, "unix": SYSTEMS["linux"] + SYSTEMS["darwin"],
+            "all": SYSTEMS["linux"] + SYSTEMS["darwin"],
+        }.items()},
+    }
+    return {name: done(value) for name, value in everything.items()}
+
+
+def get_exe(package):
+    package = package.force()
+    program = package["meta"].force()["mainProgram"].force()
+    return "%s/bin/%s" % (to_string(package), program)
+
+
+class Set:
+    """nixpkgs as expressions see it, with the store that its derivations are realised in."""
+
+    def __init__(self, store, upstream, venv):
+        self.store, self.upstream = store, upstream
+        self.venv = python.Venv(venv) if venv else None
+        self.interpreter = Interpreter()
+        self.python = self.derivation(
+            "python3-3.12", python.interpreter, {}, version="3.12.11", pname="python3"
+        )
+        packages = {name: Thunk(lambda n=name: self.third_party(n)) for name in PYTHON_NAMES}
+        packages["buildPythonPackage"] = done(self.fixpoint(self.build_python_package))
+        packages["buildPythonApplication"] = packages["buildPythonPackage"]
+        packages["python"] = Thunk(lambda: self.packages["python312"].force())
+        packages["pythonOlder"] = done(
+            curry(1, lambda version: compare_versions("3.12", version.force()) < 0)
+        )
+        packages["fetchPypi"] = done(curry(1, self.fetch_pypi))
+        packages["makePythonPath"] = done(curry(1, self.make_python_path))
+        python312 = {
+            **self.python,
+            "pkgs": done(packages),
+            "sitePackages": done(python.SITE),
+            "libPrefix": done("python3.12"),
+            "pythonVersion": done("3.12"),
+            "withPackages": done(curry(1, self.with_packages)),
+        }
+        self.packages = {
+            "lib": done(lib()),
+            "python312": done(python312),
+            "python312Packages": done(packages),
+            "fetchFromGitHub": done(curry(1, self.fetch_from_github)),
+            "fetchPypi": packages["fetchPypi"],
+            "runCommand": done(curry(3, self.run_command)),
+            "symlinkJoin": done(curry(1, self.symlink_join)),
+            "stdenvNoCC": done(attrs(mkDerivation=self.fixpoint(self.make_derivation))),
+        }
+
+    def derivation(self, name, build, arguments, fixed=None, outputs=("out",), **attributes):
+        """A derivation as a Nix set."""
+        drv = Derivation(self.store, name, build, arguments, fixed, outputs)
+        value = {
+            "type": done("derivation"), "name": done(name), "outPath": done(drv.out),
+            "drvPath": done(drv.drv_path), "outputs": done([done(o) for o in outputs]),
+        }
+        value.update((key, item if isinstance(item, Thunk) else done(item))
+                     for key, item in attributes.items())
+        for output in outputs:
+            value[output] = done({"outPath": done(drv.paths[output]), "type": done("derivation")})
+        return value
+
+    @staticmethod
+    def fixpoint(make):
+        """Takes a set, or `finalAttrs: set` with the result's own attributes."""
+
+        def take(argument):
+            given = argument.force()
+            if not is_function(given):
+                return make(given)
+            final = Thunk(lambda: given(final))
+            return make(final.force())
+
+        return take
+
+    def refuse_unknown(self, function, given, known):
+        unknown = sorted(set(given) - known)
+        if unknown:
+            raise NixError("the double of %s does not know `%s`" % (function, unknown[0]))
+
+    @staticmethod
+    def hash_of(function, given):
+        found = [name for name in ("hash", "sha256") if name in given]
+        if len(found) != 1:
+            raise NixError("%s: expected one of `hash` and `sha256`" % function)
+        text = given[found[0]].force()
+        if text == "":
+            text = "sha256-" + "A" * 43 + "="
+            print("warning: found empty hash, assuming '%s'" % text, file=sys.stderr)
+        if not re.fullmatch(r"sha256-[A-Za-z0-9+/]{43}=", text):
+            raise NixError("hash '%s' does not include a type, nor is the type otherwise known" % text)
+        return text
+
+    def fetch_from_github(self, argument):
+        given = argument.force()
+        known = {"owner", "repo", "rev", "tag", "hash", "sha256", "name", "meta", "passthru"}
+        self.refuse_unknown("fetchFromGitHub", given, known)
+        if ("rev" in given) == ("tag" in given):
+            raise NixError("fetchFromGitHub requires one of either `rev` or `tag` to be provided (not both).")
+        owner, repo = given["owner"].force(), given["repo"].force()
+        ref = "refs/tags/" + given["tag"].force() if "tag" in given else given["rev"].force()
+        name = given["name"].force() if "name" in given else "source"
+        url = "%s/%s/%s/archive/%s.tar.gz" % (self.upstream, owner, repo, ref)
+        fixed = ("recursive", self.hash_of("fetchFromGitHub", given))
+        extra = {"meta": given.get("meta", done({})), "owner": owner, "repo": repo, "rev": ref}
+        extra.update(given["passthru"].force() if "passthru" in given else {})
+        return self.derivation(name, fetch.fetch_tree, {"url": url}, fixed, **extra)
+
+    def fetch_pypi(self, argument):
+        given = argument.force()
+        known = {"pname", "version", "format", "dist", "python", "abi", "platform", "hash", "sha256",
+                 "extension"}
+        self.refuse_unknown("fetchPypi", given, known)
+        plain = {key: deep(value) for key, value in given.items()}
+        pname, version = plain["pname"], plain["version"]
+        if plain.get("format", "setuptools") == "wheel":
+            tags = (plain.get("python", "py2.py3"), plain.get("abi", "none"), plain.get("platform", "any"))
+            folder = plain.get("dist", tags[0])
+            file = "%s-%s-%s.whl" % (pname, version, "-".join(tags))
+        else:
+            folder, file = "source", "%s-%s.%s" % (pname, version, plain.get("extension", "tar.gz"))
+        url = "%s/packages/%s/%s/%s/%s" % (self.upstream, folder, pname[0], pname, file)
+        fixed = ("flat", self.hash_of("fetchPypi", given))
+        return self.derivation(file, fetch.fetch_file, {"url": url}, fixed)
+
+    def third_party(self, name):
+        distribution = DISTRIBUTIONS.get(name, name)
+        arguments = {"name": distribution, "venv": None, "dependencies": []}
+        if self.venv:
+            if distribution not in self.venv.infos:
+                # nixpkgs has it, this virtual environment does not: Dagster of today needs it not
+                arguments["venv"] = {"site": self.venv.site, "files": []}
+            else:
+                arguments["venv"] = {
+                    "site": self.venv.site, "files": self.venv.files(distribution)
+                }
+                needed = self.venv.requirements(distribution)
+                arguments["dependencies"] = [self.path_of(item) for item in needed]
+        return self.derivation(
+            "python3.12-%s" % name, python.third_party, arguments, pname=name, version="0",
+        )
+
+    def path_of(self, distribution):
+        names = self.packages["python312Packages"].force()
+        if distribution not in names:
+            names[distribution] = Thunk(lambda: self.third_party(distribution))
+        return names[distribution].force()["outPath"].force()
+
+    def paths(self, given, name):
+        """Store paths of a list of packages; something else in the list is an error."""
+        found = []
+        for item in deep(given.get(name, done([]))):
+            if not is_derivation(item):
+                raise NixError("`%s` holds something that is not a package" % name)
+            found.append(item["outPath"].force())
+        return found
+
+    def make_python_path(self, argument):
+        """The site-packages of packages and of all they depend on, joined by colons."""
+        pending = self.paths({"packages": argument}, "packages")
+        found = []
+        while pending:
+            path = pending.pop(0)
+            if path not in found:
+                found.append(path)
+                pending += self.store.known[path].arguments["dependencies"]
+        return ":".join(os.path.join(path, python.SITE) for path in found)
+
+    def build_python_package(self, given):
+        self.refuse_unknown("buildPythonPackage", given, PACKAGE_ARGUMENTS)
+        plain = {key: deep(given[key]) for key in given.keys() - {"meta", "passthru", "src"}}
+        if plain.get("disabled"):
+            raise NixError("%s-%s not supported for interpreter python3.12" % (
+                plain["pname"], plain["version"]))
+        form = plain.get("format", "pyproject" if plain.get("pyproject") else None)
+        if form not in ("pyproject", "wheel", "setuptools"):
+            raise NixError("buildPythonPackage: expected `pyproject = true` or a `format`")
+        arguments = {
+            "pname": plain["pname"], "version": plain["version"], "format": form,
+            "src": to_string(given["src"].force()), "sourceRoot": plain.get("sourceRoot"),
+            "build-system": self.paths(given, "build-system"),
+            "dependencies": self.paths(given, "dependencies"),
+            "pythonImportsCheck": plain.get("pythonImportsCheck", []),
+            "makeWrapperArgs": plain.get("makeWrapperArgs", []),
+            "python": self.python["outPath"].force(),
+        }
+        name = "python3.12-%s-%s" % (plain["pname"], plain["version"])
+        extra = {"pname": plain["pname"], "version": plain["version"],
+                 "meta": given.get("meta", done({})), "src": given["src"]}
+        extra.update(given["passthru"].force() if "passthru" in given else {})
+        return self.derivation(
+            name, python.build_package, arguments, outputs=("out", "dist"), **extra
+        )
+
+    def with_packages(self, argument):
+        chosen = call(argument.force(), self.packages["python312Packages"])
+        arguments = {
+            "packages": self.paths({"packages": done(chosen)}, "packages"),
+            "python": self.python["outPath"].force(),
+        }
+        extra = {"sitePackages": python.SITE, "python": done(self.python)}
+        return self.derivation("python3-3.12-env", python.environment, arguments, **extra)
+
+    @staticmethod
+    def names(given):
+        """name, pname and version: two of them give the third."""
+        plain = {key: given[key].force() for key in ("name", "pname", "version") if key in given}
+        if "name" not in plain:
+            plain["name"] = "%s-%s" % (plain["pname"], plain["version"])
+        return plain
+
+    def script(self, given, names, script):
+        environment = {}
+        for key in given.keys() - {"meta", "passthru", "name"}:
+            value = deep(given[key])
+            items = value if isinstance(value, list) else [value]
+            if all(isinstance(item, (str, Path)) or is_derivation(item) for item in items):
+                environment[key] = " ".join(to_string(item) for item in items)
+        arguments = {"script": script, "environment": environment}
+        extra = {**names, "meta": given.get("meta", done({}))}
+        extra.update(given["passthru"].force() if "passthru" in given else {})
+        extra.pop("name")
+        return self.derivation(names["name"], run_script, arguments, **extra)
+
+    def run_command(self, name, given, script):
+        given = given.force()
+        names = {**{key: given[key].force() for key in ("pname", "version") if key in given},
+                 "name": name.force()}
+        return self.script(given, names, to_string(script.force()))
+
+    def make_derivation(self, given):
+        known = {"name", "pname", "version", "dontUnpack", "dontBuild", "installPhase",
+                 "buildCommand", "meta", "passthru"}
+        self.refuse_unknown("stdenvNoCC.mkDerivation", given, known)
+        command = given.get("buildCommand", given.get("installPhase"))
+        rest = {key: given[key] for key in given if key not in ("buildCommand", "installPhase")}
+        hooks = "runHook() { :; }\n"
+        return self.script(rest, self.names(given), hooks + to_string(command.force()))
+
+    def symlink_join(self, argument):
+        given = argument.force()
+        known = {"name", "pname", "version", "paths", "postBuild", "meta", "passthru"}
+        self.refuse_unknown("symlinkJoin", given, known)
+        lines = ["mkdir -p $out"]
+        for path in self.paths(given, "paths"):
+            lines.append("cp -rsf %s/. $out/ 2>/dev/null || (cd %s && find . -type d -exec mkdir -p "
+                         "$out/{} \\; && find . ! -type d -exec ln -sf %s/{} $out/{} \\;)" % (path, path, path))
+        lines.append(to_string(given["postBuild"].force()) if "postBuild" in given else "")
+        rest = {key: given[key] for key in given if key in ("meta", "passthru")}
+        return self.script(rest, self.names(given), "\n".join(lines))
+
+    def call_package(self, name, function, scope):
+        """`newScope { NAME = previous } file {}`, as Flox calls each file below `.flox/pkgs`."""
+        if not is_function(function):
+            return function
+        wanted = function.arguments() if isinstance(function, Lambda) else {}
+        given = {}
+        for argument, has_default in wanted.items():
+            if argument == name:
+                given[argument] = self.packages.get(name) or Thunk(
+                    lambda: Interpreter.throw(done("Circular dependency detected.")))
+            elif argument in scope:
+                given[argument] = scope[argument]
+            elif not has_default:
+                raise NixError(
+                    "evaluation aborted with the following error message: 'lib.customisation."
+                    "callPackageWith: Function called without required argument \"%s\" at %s:%d'"
+                    % (argument, function.code.path, function.node.line)
+                )
+        return call(function, given)
+
+    def overlay(self, files):
+        """nixpkgs with the packages of files, name -> path, laid over it."""
+        scope = dict(self.packages)
+        for name, path in files.items():
+            scope[name] = Thunk(lambda name=name, path=path: self.call_package(
+                name, self.interpreter.import_file(path), scope))
+        return scope
+
+
+def run_script(builder, arguments):
+    path = os.path.join(builder.scratch, "builder.sh")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(arguments["script"])
+    builder.run(["/bin/sh", "-e", path], **arguments["environment"])
+    if not os.path.lexists(builder.out):
+        builder.fail("error: builder failed to produce output path for output 'out'")

@@ -1,0 +1,3 @@
+from dagster_graphql.cli import main
+
+main()

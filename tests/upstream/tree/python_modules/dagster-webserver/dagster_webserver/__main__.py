@@ -1,0 +1,3 @@
+from dagster_webserver.cli import main
+
+main()

@@ -1,0 +1,3 @@
+from dagster.cli import main
+
+main()

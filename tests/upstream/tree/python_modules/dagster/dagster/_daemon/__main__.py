@@ -1,0 +1,3 @@
+from dagster._daemon import main
+
+main()

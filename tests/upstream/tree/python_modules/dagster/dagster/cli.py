@@ -1,0 +1,3 @@
+from dagster._cli import main
+
+__all__ = ["main"]
