@@ -1,6 +1,21 @@
 //! Release automation for the Flox packages of Dagster: `cargo xtask`.
+//!
+//! One direction, one value per step; no step reaches back:
+//!
+//! ```text
+//! tags ─watch─▶ Release ─inspect─▶ Facts ─plan─▶ Plan ─bump─▶ tree ─build─▶ Built ─smoke─▶ Smoked ─publish─▶ Published
+//! ```
+//!
+//! [`stages`] has one module per command, [`model`] is pure, [`tools`] has one module for each thing
+//! outside this program.
 
+pub mod checkout;
+pub mod cli;
 pub mod failure;
+pub mod interrupt;
 pub mod model;
+pub mod stages;
 pub mod tools;
 pub mod ui;
+
+pub use cli::run;

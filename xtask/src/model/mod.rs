@@ -2,5 +2,8 @@
 
 pub mod config;
 pub mod facts;
+pub mod nar;
+pub mod nix_edit;
+pub mod plan;
 pub mod sri;
 pub mod version;

@@ -7,13 +7,15 @@
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use semver::Version;
 
 use super::command::{CREDENTIALS, Output};
 use crate::failure::Failure;
+use crate::interrupt;
 
 /// Directory that holds `.flox`, from the top of the repository.
 pub const DIR: &str = "flox";
@@ -141,12 +143,30 @@ impl<'a> Flox<'a> {
         let mut child = command.spawn().with_context(|| format!("failed to run `{text}`"))?;
         let stdout = child.stdout.take().context("expected a pipe")?;
         let stderr = child.stderr.take().context("expected a pipe")?;
-        let (stdout, stderr) = std::thread::scope(|scope| {
+        let (status, stdout, stderr) = std::thread::scope(|scope| {
             let stdout = scope.spawn(|| lines(stdout, echo));
-            (lines(stderr, echo), stdout.join().unwrap_or_default())
+            let stderr = scope.spawn(|| lines(stderr, echo));
+            let status = wait(&mut child);
+            (status, stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default())
         });
-        let status = child.wait().with_context(|| format!("failed to wait for `{text}`"))?;
+        let status = status.with_context(|| format!("failed to wait for `{text}`"))?;
+        interrupt::check()?;
         Ok(Output { status: status.code(), stdout, stderr })
+    }
+}
+
+/// Waits for flox; hands an interrupt on to it.
+fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
+    let mut told = false;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if interrupt::is_set() && !std::mem::replace(&mut told, true) {
+            let pid = rustix::process::Pid::from_child(child);
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -65,6 +65,12 @@ impl<'a> Git<'a> {
         Ok(status.lines().map(str::to_owned).collect())
     }
 
+    /// Does one of these tracked files differ from the last commit?
+    pub fn is_dirty(&self, paths: &[&str]) -> Result<bool> {
+        let sh = self.sh;
+        Ok(!command::read(cmd!(sh, "git status --porcelain -- {paths...}"))?.is_empty())
+    }
+
     /// Files under a directory that git neither tracks nor ignores.
     pub fn untracked(&self, dir: &str) -> Result<Vec<String>> {
         let sh = self.sh;

@@ -8,6 +8,7 @@ use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::failure::Failure;
+use crate::interrupt;
 
 /// Opens a URL and returns its body, to be read as it arrives.
 ///
@@ -32,5 +33,15 @@ pub fn get(url: &str) -> Result<impl Read + use<>> {
         }
         error => failed().caused_by(error).hint("is the network there?"),
     })?;
-    Ok(response.into_body().into_reader())
+    Ok(Interruptible(response.into_body().into_reader()))
+}
+
+/// A stream that ends with an error once the process was asked to stop.
+struct Interruptible<R>(R);
+
+impl<R: Read> Read for Interruptible<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        interrupt::check().map_err(std::io::Error::other)?;
+        self.0.read(buffer)
+    }
 }

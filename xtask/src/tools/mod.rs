@@ -1,9 +1,12 @@
 //! One module for each thing outside this program.
 
+pub mod archive;
 pub mod cache;
 pub mod command;
+pub mod edits;
 pub mod flox;
 pub mod git;
 pub mod github;
 pub mod http;
 pub mod pip;
+pub mod process;

@@ -73,14 +73,14 @@ struct Hashes {
 pub fn find(sh: &Shell, wanted: &[(&str, String)]) -> Result<Found> {
     let requirements: Vec<String> =
         wanted.iter().map(|(name, version)| format!("{name}=={version}")).collect();
-    let output = report(sh, &requirements)?;
+    let output = report(sh, Detail::Quiet, &requirements)?;
     if output.success() {
         return read_report(&output, &requirements).map(Found::All);
     }
     // pip stops at the first package that it cannot find: ask for each, to name them all.
     let mut missing = Vec::new();
     for requirement in &requirements {
-        let output = report(sh, std::slice::from_ref(requirement))?;
+        let output = report(sh, Detail::Debug, std::slice::from_ref(requirement))?;
         if output.success() {
             continue;
         }
@@ -101,12 +101,24 @@ pub fn version(sh: &Shell) -> Result<String> {
     Ok(text.split_whitespace().nth(1).unwrap_or("unknown").to_owned())
 }
 
-fn report(sh: &Shell, requirements: &[String]) -> Result<Output> {
+/// How much pip says.
+#[derive(Clone, Copy)]
+enum Detail {
+    Quiet,
+    /// Only here does pip tell of an index that it could not ask.
+    Debug,
+}
+
+fn report(sh: &Shell, detail: Detail, requirements: &[String]) -> Result<Output> {
+    let detail = match detail {
+        Detail::Quiet => "--quiet",
+        Detail::Debug => "-vv",
+    };
     command::output(
         cmd!(
             sh,
             "python3 -m pip install --dry-run --ignore-installed --no-deps
-             --ignore-requires-python --only-binary :all: --quiet --no-input
+             --ignore-requires-python --only-binary :all: {detail} --no-input
              --disable-pip-version-check --report - {requirements...}"
         )
         .env_remove("PIP_NO_BINARY")
@@ -145,17 +157,26 @@ fn read_report(output: &Output, requirements: &[String]) -> Result<Vec<Wheel>> {
     Ok(wheels)
 }
 
-/// Did pip reach an index that does not have the package? When it could not reach one it ends with
-/// the same words, but warns of its retries before.
+/// Did pip reach every index, and none has the package? When it could not reach one it ends with the
+/// same words.
 fn is_absence(output: &Output) -> bool {
-    let said = |words| output.stderr.contains(words);
-    said("No matching distribution found for")
-        && !["Retrying (", "HTTP error", "Could not fetch URL", "Max retries"].into_iter().any(said)
+    output.stderr.contains("No matching distribution found for") && unreachable(output).is_none()
+}
+
+/// The page that pip says it could not fetch. A project that an index does not know is no such page,
+/// though pip uses the same words with status 404.
+fn unreachable(output: &Output) -> Option<&str> {
+    output.stdout.lines().chain(output.stderr.lines()).find(|line| {
+        ["Retrying (", "HTTP error", "Could not fetch URL", "Max retries"]
+            .into_iter()
+            .any(|words| line.contains(words))
+            && !line.contains("404 Client Error")
+    })
 }
 
 fn failure(output: &Output, requirement: &str) -> anyhow::Error {
     let error = Failure::failed(format!("failed to ask pip's index for `{requirement}`"))
-        .caused_by(anyhow::anyhow!("{}", output.stderr.trim()));
+        .caused_by(anyhow::anyhow!("{}", unreachable(output).unwrap_or(&output.stderr).trim()));
     let too_old = output.stderr.contains("no such option");
     let absent = output.stderr.contains("No module named pip");
     error
@@ -197,6 +218,10 @@ mod tests {
             format!("WARNING: Retrying (Retry(total=4)) after connection broken\n{absent}");
         assert!(!is_absence(&output(&retried)));
         assert!(!is_absence(&output("ERROR: something else")));
+        let page =
+            |why| format!("Could not fetch URL http://x/simple/a/: {why} - skipping\n{absent}");
+        assert!(is_absence(&output(&page("404 Client Error: Not Found for url: http://x"))));
+        assert!(!is_absence(&output(&page("too many 500 error responses"))));
     }
 
     #[test]

@@ -1,0 +1,329 @@
+//! Releases from beginning to end, and what a second run and a run cut short come to.
+
+use std::fs;
+
+use expect_test::expect;
+
+use crate::scene::{ORG, Scene};
+
+const SEPARATE: [&str; 5] =
+    ["dagster-src", "dagster-pipes", "dagster", "dagster-graphql", "dagster-webserver"];
+
+#[test]
+fn a_newer_version_on_main() {
+    let scene = Scene::new();
+    scene.run(&["release", "1.12.2"]).expect_status(0);
+    for package in SEPARATE.into_iter().chain(["dagster-shared", "dagster-complete"]) {
+        let shown = scene.show(package);
+        assert!(shown.contains(&format!("{ORG}/{package}@1.12.2")), "{package}: {shown}");
+    }
+    assert_eq!(scene.git(&["log", "-1", "--format=%s"]), "dagster 1.12.2");
+    assert_eq!(scene.git(&["rev-parse", "HEAD"]), scene.git(&["rev-parse", "origin/main"]));
+    expect![[r#"
+         nix/combined/dagster-complete.nix  | 6 +++---
+         nix/separate/dagster-src.nix       | 4 ++--
+         nix/separate/dagster-webserver.nix | 2 +-
+         3 files changed, 6 insertions(+), 6 deletions(-)"#]]
+    .assert_eq(&scene.git(&["show", "--stat", "--format=", "HEAD"]));
+
+    let before = scene.state();
+    scene.run(&["release", "1.12.2"]).check(&expect![[r#"
+        status: 0
+        ----- stdout
+        ----- stderr
+        Inspecting dagster-io/dagster 1.12.2
+                   source sha256-0rX5fxUaw1SWygVTw9sT9/OlV3pYsFSrBt97azcm1zY= (known from an earlier download)
+          Finished 1.12.2 is released already: nothing to do
+    "#]]);
+    assert_eq!(scene.state(), before);
+    scene.run(&["release", "1.12.1"]).expect_status(0);
+    assert_eq!(scene.state(), before, "1.12.1 is a maintenance release");
+}
+
+#[test]
+fn an_older_version_on_its_own_branch() {
+    let scene = Scene::new();
+    let before = scene.state();
+    scene.run(&["release", "1.9.12"]).expect_status(0);
+    assert_eq!(scene.state(), before, "main stays where it is");
+    for package in SEPARATE.into_iter().chain(["dagster-complete"]) {
+        let shown = scene.show(package);
+        assert!(shown.contains(&format!("{ORG}/{package}@1.9.12")), "{package}: {shown}");
+    }
+    assert!(!scene.show("dagster-shared").contains("1.9.12"), "there is no dagster-shared yet");
+    assert_eq!(scene.git(&["log", "-1", "--format=%s", "origin/release/1.9"]), "dagster 1.9.12");
+
+    scene.run(&["release", "1.9.12"]).check(&expect![[r#"
+        status: 0
+        ----- stdout
+        ----- stderr
+        Inspecting dagster-io/dagster 1.9.12
+                   source sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c= (known from an earlier download)
+         Switching to `release/1.9`: a maintenance release, `main` stays as it is
+          Finished 1.9.12 is released already: nothing to do
+         Switching back to `main`
+    "#]]);
+    scene.run(&["release", "1.9.11"]).check(&expect![[r#"
+        status: 3
+        ----- stdout
+        ----- stderr
+        Inspecting dagster-io/dagster 1.9.11
+           Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.9.11.tar.gz
+                   source sha256-RNk2ESgmYpLZHhjafRNAN1eDUtFjsy3g6aWwuEdJfIE=
+         Switching to `release/1.9`: a maintenance release, `main` stays as it is
+         Switching back to `main`
+        error: `release/1.9` is at 1.9.12: releasing 1.9.11 would move it back
+        hint: if that is what you want, do it by hand: `cargo xtask bump`, commit, `cargo xtask publish`
+    "#]]);
+    assert_eq!(scene.state(), before);
+}
+
+#[test]
+fn source_that_is_not_what_its_tag_says() {
+    let scene = Scene::new();
+    let before = scene.state();
+    let ran = scene.run(&["release", "1.10.21"]);
+    ran.expect_status(1);
+    assert!(ran.stderr.contains("1!0+dev"), "{}", ran.stderr);
+    assert_eq!(scene.state(), before);
+    assert_eq!(scene.show("dagster"), "");
+}
+
+#[test]
+fn a_build_that_fails_puts_everything_back() {
+    let scene = Scene::new();
+    scene.flox_faults(&["build:dagster-graphql"]);
+    let before = scene.state();
+    let ran = scene.run(&["release", "1.9.12"]);
+    ran.expect_status(1);
+    assert!(ran.stderr.contains("failed to build `separate` 1.9.12"), "{}", ran.stderr);
+    assert_eq!(scene.state(), before);
+    assert_eq!(scene.git(&["branch", "--list", "release/*"]), "", "the branch is gone again");
+}
+
+#[test]
+fn published_in_part_and_then_the_rest() {
+    let scene = Scene::new();
+    scene.flox_faults(&["publish:dagster-graphql"]);
+    let ran = scene.run(&["release", "1.12.2"]);
+    ran.expect_status(4);
+    assert!(scene.show("dagster").contains("dagster@1.12.2"));
+    assert_eq!(scene.show("dagster-graphql"), "");
+
+    scene.flox_faults(&[]);
+    let commit = scene.git(&["rev-parse", "HEAD"]);
+    scene.run(&["release", "1.12.2"]).expect_status(0);
+    assert!(scene.show("dagster-graphql").contains("dagster-graphql@1.12.2"));
+    assert!(scene.show("dagster-complete").contains("dagster-complete@1.12.2"));
+    assert_eq!(scene.git(&["rev-parse", "HEAD"]), commit, "no second commit");
+}
+
+#[test]
+fn a_dry_run_is_what_bump_writes() {
+    let scene = Scene::new();
+    let before = scene.state();
+    let dry = scene.run(&["release", "1.9.12", "--dry-run"]);
+    dry.check(&expect![[r#"
+        status: 0
+        ----- stdout
+        diff --git a/nix/combined/dagster-complete.nix b/nix/combined/dagster-complete.nix
+        --- a/nix/combined/dagster-complete.nix
+        +++ b/nix/combined/dagster-complete.nix
+        @@ -13,7 +13,7 @@
+         }:
+ 
+         let
+        -  version = "1.12.1";
+        +  version = "1.9.12";
+ 
+           # Upstream split dagster-shared off in 1.10.6.
+           hasShared = lib.versionAtLeast version "1.10.6";
+        @@ -27,7 +27,7 @@
+             owner = "dagster-io";
+             repo = "dagster";
+             tag = version;
+        -    hash = "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=";
+        +    hash = "sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c=";
+           };
+ 
+           dagster-pipes = python312Packages.buildPythonPackage {
+        @@ -216,7 +216,7 @@
+               format = "wheel";
+               dist = "py3";
+               python = "py3";
+        -      hash = "sha256-9CaA9m+CP0S++SmzGFOgiEifQ4/l9qCJapiOUrO0R7w=";
+        +      hash = "sha256-EID/pvaG/CJecNYYjexlzQwEkqy+aKLM0pZNJ2Qwxd0=";
+             };
+ 
+             dependencies = dagster-webserver-dependencies;
+        diff --git a/nix/separate/dagster-src.nix b/nix/separate/dagster-src.nix
+        --- a/nix/separate/dagster-src.nix
+        +++ b/nix/separate/dagster-src.nix
+        @@ -5,7 +5,7 @@
+         }:
+ 
+         let
+        -  version = "1.12.1";
+        +  version = "1.9.12";
+         in
+         (fetchFromGitHub {
+           # Nix finds a fixed output by its name and hash, wherever it comes from. With the version in the
+        @@ -14,7 +14,7 @@
+           owner = "dagster-io";
+           repo = "dagster";
+           tag = version;
+        -  hash = "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=";
+        +  hash = "sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c=";
+         })
+         // {
+           # What a catalog shows. A bare fetch has neither and would be published as version `unknown`.
+        diff --git a/nix/separate/dagster-webserver.nix b/nix/separate/dagster-webserver.nix
+        --- a/nix/separate/dagster-webserver.nix
+        +++ b/nix/separate/dagster-webserver.nix
+        @@ -37,7 +37,7 @@
+             format = "wheel";
+             dist = "py3";
+             python = "py3";
+        -    hash = "sha256-9CaA9m+CP0S++SmzGFOgiEifQ4/l9qCJapiOUrO0R7w=";
+        +    hash = "sha256-EID/pvaG/CJecNYYjexlzQwEkqy+aKLM0pZNJ2Qwxd0=";
+           };
+ 
+           inherit dependencies;
+        ----- stderr
+        Inspecting dagster-io/dagster 1.9.12
+           Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.9.12.tar.gz
+                   source sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c=
+           Planned dagster 1.12.1 -> 1.9.12
+                   tag 1.9.12 is commit [COMMIT]
+                   source sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c=
+                   wheel  sha256-EID/pvaG/CJecNYYjexlzQwEkqy+aKLM0pZNJ2Qwxd0= (dagster-webserver 1.9.12)
+                   edits  nix/combined/dagster-complete.nix
+                   edits  nix/separate/dagster-src.nix
+                   edits  nix/separate/dagster-webserver.nix
+                   older than 1.12.1: a maintenance release
+                   commit `dagster 1.9.12` on `release/1.9`, then publish
+                   separate: dagster-src dagster-pipes dagster dagster-graphql dagster-webserver
+                   combined: dagster-complete
+    "#]]);
+    assert_eq!(scene.state(), before);
+    assert_eq!(scene.run(&["bump", "1.9.12", "--dry-run"]).raw_stdout(), dry.raw_stdout());
+
+    let patch = scene.path("patch");
+    fs::write(&patch, dry.raw_stdout()).unwrap();
+    scene.git(&["apply", "--check", patch.to_str().unwrap()]);
+    scene.git(&["apply", patch.to_str().unwrap()]);
+    let applied = scene.git(&["diff"]);
+    scene.git(&["restore", "."]);
+    scene.run(&["bump", "1.9.12"]).expect_status(0);
+    assert_eq!(scene.git(&["diff"]), applied);
+
+    scene.run(&["bump", "1.9.12"]).check(&expect![[r#"
+        status: 0
+        ----- stdout
+        ----- stderr
+        Inspecting dagster-io/dagster 1.9.12
+                   source sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c= (known from an earlier download)
+         Unchanged the Nix files say 1.9.12 already
+    "#]]);
+    assert_eq!(scene.git(&["diff"]), applied);
+}
+
+#[test]
+fn one_download_for_a_version() {
+    let scene = Scene::new();
+    let first = scene.run(&["prefetch", "1.12.2"]);
+    first.expect_status(0);
+    let second = scene.run(&["prefetch", "1.12.2"]);
+    assert_eq!(second.raw_stdout(), first.raw_stdout());
+    let downloads = scene.world.requests().matches(".tar.gz 200").count();
+    assert_eq!(downloads, 1, "{}", scene.world.requests());
+
+    // A cache that was tampered with is not believed.
+    for entry in fs::read_dir(scene.path("cache/dagster-flox/sources")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let wrong = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        fs::write(&path, text.replacen(first.raw_stdout().trim(), wrong, 1)).unwrap();
+    }
+    assert_eq!(scene.run(&["prefetch", "1.12.2"]).raw_stdout(), first.raw_stdout());
+    assert_eq!(scene.world.requests().matches(".tar.gz 200").count(), 2);
+}
+
+#[test]
+fn what_is_new() {
+    let scene = Scene::new();
+    scene.run(&["watch", "--once"]).check(&expect![[r#"
+        status: 0
+        ----- stdout
+        new: 1.12.2 (pinned: 1.12.1)
+        unfinished: 1.12.3: not on PyPI: dagster-webserver==1.12.3
+        ----- stderr
+    "#]]);
+    scene.run(&["watch", "--once", "--format", "json"]).check(&expect![[r#"
+        status: 0
+        ----- stdout
+        {
+          "pinned": "1.12.1",
+          "newest": "1.12.2",
+          "is_new": true,
+          "unfinished": [
+            {
+              "version": "1.12.3",
+              "why": "not on PyPI: dagster-webserver==1.12.3"
+            }
+          ]
+        }
+        ----- stderr
+    "#]]);
+    let output = scene.path("github-output");
+    let ran = scene
+        .xtask(&["watch", "--once", "--format", "github"])
+        .env("GITHUB_OUTPUT", &output)
+        .output()
+        .unwrap();
+    assert!(ran.status.success());
+    expect![[r#"
+        new=true
+        version=1.12.2
+        pinned=1.12.1
+    "#]]
+    .assert_eq(&fs::read_to_string(output).unwrap());
+    scene.run(&["status"]).check(&expect![[r#"
+        status: 0
+        ----- stdout
+        pinned     1.12.1
+        upstream   1.12.2
+        published  1.12.1 for [SYSTEM]
+          no       dagster-flox/dagster
+          no       dagster-flox/dagster-complete
+          no       dagster-flox/dagster-graphql
+          no       dagster-flox/dagster-pipes
+          no       dagster-flox/dagster-shared
+          no       dagster-flox/dagster-src
+          no       dagster-flox/dagster-webserver
+        ----- stderr
+    "#]]);
+}
+
+#[test]
+fn an_interrupted_bump_is_put_back() {
+    let scene = Scene::new();
+    let file = "nix/separate/dagster-src.nix";
+    let before = fs::read_to_string(scene.clone_path(file)).unwrap();
+    let after = before.replace("1.12.1", "1.12.2");
+    let journal = serde_json::json!([{"path": file, "before": before, "after": after}]);
+    let written = scene.clone_path(".git/xtask-edits.json");
+
+    fs::write(scene.clone_path(file), &after).unwrap();
+    fs::write(&written, journal.to_string()).unwrap();
+    let ran = scene.run(&["bump", "1.12.2"]);
+    ran.expect_status(0);
+    assert!(ran.stderr.contains("an earlier run was interrupted"), "{}", ran.stderr);
+    assert!(!written.exists());
+
+    scene.git(&["restore", "."]);
+    fs::write(scene.clone_path(file), "{ }\n").unwrap();
+    fs::write(&written, journal.to_string()).unwrap();
+    scene.run(&["release", "1.12.2"]).check(&expect![[""]]);
+    assert_eq!(fs::read_to_string(scene.clone_path(file)).unwrap(), "{ }\n");
+}

@@ -1,0 +1,198 @@
+//! A world for one test, and what a run of the tool in it looks like.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+use xtask::stages::rehearse::world::{Options, Upstream, World};
+
+/// The organization that the stand-in catalog lets us write to.
+pub const ORG: &str = "dagster-flox";
+
+/// One world, gone with the value.
+pub struct Scene {
+    pub world: World,
+    _dir: TempDir,
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        Self::with_upstream_faults(&[])
+    }
+
+    pub fn with_upstream_faults(faults: &[&str]) -> Self {
+        let dir = tempfile::Builder::new().prefix("scene-").tempdir().unwrap();
+        let (source, upstream) = shared();
+        let options = Options {
+            orgs: vec![ORG.to_owned()],
+            upstream_faults: faults.iter().map(|fault| (*fault).to_owned()).collect(),
+        };
+        let world = World::create_with(dir.path(), source, upstream, &options).unwrap();
+        Self { world, _dir: dir }
+    }
+
+    /// Sets the faults of the stand-in `flox`, one a line.
+    pub fn flox_faults(&self, faults: &[&str]) {
+        fs::create_dir_all(self.path("flox")).unwrap();
+        fs::write(self.path("flox/faults"), faults.join("\n")).unwrap();
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.world.dir().join(name)
+    }
+
+    pub fn clone_path(&self, name: &str) -> PathBuf {
+        self.world.clone_dir().join(name)
+    }
+
+    pub fn xtask(&self, args: &[&str]) -> Command {
+        let mut command = self.world.command(env!("CARGO_BIN_EXE_xtask"));
+        command.args(args).env("NO_COLOR", "1").env_remove("CI");
+        command
+    }
+
+    /// Runs the tool: status, stdout and stderr in one text, without what differs from run to run.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        Ran::of(self.xtask(args).output().unwrap(), self)
+    }
+
+    /// git in the clone; must succeed.
+    pub fn git(&self, args: &[&str]) -> String {
+        let output = self.world.command("git").args(args).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "git {args:?}: {stderr}");
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// What a user sees of a package in the catalog.
+    pub fn show(&self, package: &str) -> String {
+        let flox = self.path("bin/flox");
+        let output =
+            self.world.command(flox).args(["show", &format!("{ORG}/{package}")]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Every tracked file and its content: what a failed command must leave as it was.
+    pub fn state(&self) -> (String, String, String) {
+        (
+            self.git(&["rev-parse", "--abbrev-ref", "HEAD"]),
+            self.git(&["rev-parse", "HEAD"]),
+            self.git(&["status", "--porcelain", "--untracked-files=no"]),
+        )
+    }
+
+    fn plain(&self, text: &str) -> String {
+        let mut text = text.replace(&self.world.dir().display().to_string(), "[WORLD]");
+        text = text.replace(self.world.url(), "[UPSTREAM]");
+        text = text.replace(&xtask::stages::publish::system().unwrap(), "[SYSTEM]");
+        words(&text, |word| {
+            let is_commit = word.len() == 40 && word.bytes().all(|b| b.is_ascii_hexdigit());
+            if is_commit { "[COMMIT]".to_owned() } else { word.to_owned() }
+        })
+    }
+}
+
+/// How a run of the tool ended.
+pub struct Ran {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+    raw_stdout: String,
+}
+
+impl Ran {
+    fn of(output: Output, scene: &Scene) -> Self {
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        Self {
+            status: output.status.code().unwrap_or(-1),
+            stdout: scene.plain(&stdout),
+            stderr: scene.plain(&stderr),
+            raw_stdout: stdout,
+        }
+    }
+
+    /// stdout as it was, byte for byte.
+    pub fn raw_stdout(&self) -> &str {
+        &self.raw_stdout
+    }
+
+    pub fn block(&self) -> String {
+        let Self { status, stdout, stderr, .. } = self;
+        format!("status: {status}\n----- stdout\n{stdout}----- stderr\n{stderr}")
+    }
+
+    #[track_caller]
+    pub fn check(&self, expected: &expect_test::Expect) {
+        expected.assert_eq(&self.block());
+    }
+
+    #[track_caller]
+    pub fn expect_status(&self, status: i32) -> &Self {
+        assert_eq!(self.status, status, "{}", self.block());
+        self
+    }
+}
+
+/// Rewrites each run of letters and digits.
+fn words(text: &str, word: impl Fn(&str) -> String) -> String {
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        if end > 0 {
+            result.push_str(&word(&rest[..end]));
+        }
+        let next = rest[end..].chars().next().map_or(end, |c| end + c.len_utf8());
+        result.push_str(&rest[end..next]);
+        rest = &rest[next..];
+    }
+    result
+}
+
+/// The working tree as a repository of its own, and the upstream: both made once and only read.
+fn shared() -> (&'static Path, &'static Path) {
+    static SHARED: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
+    let (source, upstream) = SHARED.get_or_init(|| {
+        let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e");
+        if base.exists() {
+            fs::remove_dir_all(&base).unwrap();
+        }
+        let (source, upstream) = (base.join("source"), base.join("upstream"));
+        copy_working_tree(&source);
+        World::prepare_upstream(&upstream, &source, &Upstream::Small).unwrap();
+        (source, upstream)
+    });
+    (source, upstream)
+}
+
+/// The files as they are, committed or not: what is tested is what one is working on.
+fn copy_working_tree(to: &Path) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let git = |dir: &Path, args: &[&str]| {
+        let output = Command::new("git")
+            .current_dir(dir)
+            .args(["-c", "user.name=Tests", "-c", "user.email=tests@example.invalid"])
+            .args(["-c", "commit.gpgsign=false"])
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    fs::create_dir_all(to).unwrap();
+    let files = git(root, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    for file in files.split('\0').filter(|file| !file.is_empty() && root.join(file).is_file()) {
+        fs::create_dir_all(to.join(file).parent().unwrap()).unwrap();
+        fs::copy(root.join(file), to.join(file)).unwrap();
+    }
+    git(to, &["init", "--quiet", "--initial-branch=main"]);
+    git(to, &["add", "--all", "--force"]);
+    git(to, &["commit", "--quiet", "--message=The working tree under test"]);
+}

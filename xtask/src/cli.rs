@@ -1,0 +1,121 @@
+//! The command line: what may be typed, and the one place that prints errors.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::checkout::Checkout;
+use crate::failure::{self, Failure};
+use crate::interrupt;
+use crate::model::config::{Variant, catalog_name_error, is_catalog_name};
+use crate::stages::{
+    build, bump, doctor, prefetch, publish, rehearse, release, smoke, status, watch,
+};
+use crate::ui;
+
+/// Release Dagster's Flox packages
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+#[command(after_help = "Exit status: 0 done or nothing to do, 1 failed and nothing published, \
+    2 usage, 3 a person must decide, 4 published in part (run the same command again).")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Watch(watch::Args),
+    Release(release::Args),
+    Bump(bump::Args),
+    Build(build::Args),
+    Smoke(smoke::Args),
+    Publish(publish::Args),
+    Prefetch(prefetch::Args),
+    Status(status::Args),
+    Doctor(doctor::Args),
+    Rehearse(rehearse::Args),
+}
+
+/// `--variant`.
+#[derive(clap::Args, Clone, Copy)]
+pub struct VariantArg {
+    /// Which of the two packagings
+    #[arg(long = "variant", value_name = "VARIANT", value_enum, default_value = "all")]
+    choice: VariantChoice,
+}
+
+#[derive(ValueEnum, Clone, Copy)]
+enum VariantChoice {
+    Separate,
+    Combined,
+    All,
+}
+
+impl VariantArg {
+    /// The chosen variants, in the order they are built and published.
+    pub fn variants(self) -> &'static [Variant] {
+        match self.choice {
+            VariantChoice::Separate => &[Variant::Separate],
+            VariantChoice::Combined => &[Variant::Combined],
+            VariantChoice::All => &[Variant::Separate, Variant::Combined],
+        }
+    }
+}
+
+/// `--org`.
+#[derive(clap::Args, Clone)]
+pub struct OrgArg {
+    /// FloxHub organization to publish to, instead of the one in release.toml
+    #[arg(long = "org", value_name = "ORG")]
+    org: Option<String>,
+}
+
+impl OrgArg {
+    /// The organization to publish to.
+    pub fn resolve<'a>(&'a self, checkout: &'a Checkout) -> Result<&'a str> {
+        let Some(org) = &self.org else { return Ok(&checkout.config.catalog.org) };
+        if is_catalog_name(org) {
+            Ok(org)
+        } else {
+            Err(Failure::usage(catalog_name_error(org)).into())
+        }
+    }
+}
+
+/// How a command prints its data.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// Runs the program; the exit status is 0, or what the error asks for.
+pub fn run() -> ExitCode {
+    ui::init();
+    let cli = Cli::parse();
+    interrupt::init();
+    match dispatch(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::error(&error);
+            ExitCode::from(failure::exit_of(&error) as u8)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<()> {
+    match command {
+        Command::Watch(args) => watch::run(&args, &Checkout::find()?),
+        Command::Release(args) => release::run(&args, &Checkout::find()?),
+        Command::Bump(args) => bump::run(&args, &Checkout::find()?),
+        Command::Build(args) => build::run(&args, &Checkout::find()?),
+        Command::Smoke(args) => smoke::run(&args, &Checkout::find()?),
+        Command::Publish(args) => publish::run(&args, &Checkout::find()?),
+        Command::Prefetch(args) => prefetch::run(&args, &Checkout::find()?),
+        Command::Status(args) => status::run(&args, &Checkout::find()?),
+        Command::Doctor(args) => doctor::run(&args, &Checkout::find()?),
+        Command::Rehearse(args) => rehearse::run(&args, &Checkout::find()?),
+    }
+}

@@ -1,0 +1,86 @@
+//! `build`: `flox build` of every package of a variant.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use semver::Version;
+
+use crate::checkout::Checkout;
+use crate::cli::VariantArg;
+use crate::failure::Failure;
+use crate::model::config::Variant;
+use crate::tools::flox::{self, Flox};
+use crate::ui;
+
+/// Build with `flox build`
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    variant: VariantArg,
+}
+
+/// One variant as it was built from the tracked files of a checkout.
+pub struct Built {
+    pub variant: Variant,
+    pub version: Version,
+    /// The git tree of the tracked files that were built.
+    pub tree: String,
+    pub outputs: Vec<BuiltOutput>,
+}
+
+/// One attribute and where it was built to.
+pub struct BuiltOutput {
+    pub attribute: String,
+    /// Inside the Nix store: the result link is resolved.
+    pub path: PathBuf,
+}
+
+pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
+    for &variant in args.variant.variants() {
+        for output in build(checkout, variant)?.outputs {
+            ui::detail(format!("{} -> {}", output.attribute, output.path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Builds a variant from the tracked files as they are.
+pub fn build(checkout: &Checkout, variant: Variant) -> Result<Built> {
+    let version = checkout.pinned_version()?;
+    let attributes: Vec<&str> = checkout.config.attributes_of(variant, &version).collect();
+    let tree = checkout.git().tree_of_tracked_files()?;
+    ui::step("Building", format!("{variant} {version}: {}", attributes.join(" ")));
+    // A link that an earlier build left must not pass for one of this build.
+    for attribute in &attributes {
+        let link = link(checkout, attribute);
+        if link.is_symlink() {
+            std::fs::remove_file(&link)
+                .with_context(|| format!("failed to remove `{}`", link.display()))?;
+        }
+    }
+    Flox::new(&checkout.root)
+        .build(&attributes)
+        .with_context(|| format!("failed to build `{variant}` {version}"))?;
+    let after = checkout.git().tree_of_tracked_files()?;
+    if after != tree {
+        let dirty = checkout.git().dirty()?.join(", ");
+        return Err(Failure::failed(format!("`flox build` changed tracked files: {dirty}"))
+            .hint("commit what flox wrote (`git diff`), most likely a new `manifest.lock`")
+            .into());
+    }
+    let outputs = attributes
+        .into_iter()
+        .map(|attribute| {
+            let link = link(checkout, attribute);
+            let path = link.canonicalize().with_context(|| {
+                format!("expected `flox build` to leave `{}`, found nothing", link.display())
+            })?;
+            Ok(BuiltOutput { attribute: attribute.to_owned(), path })
+        })
+        .collect::<Result<_>>()?;
+    Ok(Built { variant, version, tree, outputs })
+}
+
+fn link(checkout: &Checkout, attribute: &str) -> PathBuf {
+    checkout.root.join(flox::DIR).join(format!("result-{attribute}"))
+}

@@ -1,0 +1,13 @@
+//! One module per command; each is one step of the pipeline, or a few of them in order.
+
+pub mod build;
+pub mod bump;
+pub mod doctor;
+pub mod inspect;
+pub mod prefetch;
+pub mod publish;
+pub mod rehearse;
+pub mod release;
+pub mod smoke;
+pub mod status;
+pub mod watch;

@@ -1,0 +1,218 @@
+//! `publish`: `flox publish` of what was built and smoked from the commit that is published.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use semver::Version;
+
+use super::build;
+use super::smoke::{self, Smoked};
+use crate::checkout::Checkout;
+use crate::cli::{OrgArg, VariantArg};
+use crate::failure::Failure;
+use crate::tools::flox::{self, Flox, Outcome};
+use crate::ui;
+
+/// How long a new version may take to show up in the catalog.
+const VISIBLE_WITHIN: Duration = Duration::from_secs(60);
+
+/// Smoke, then publish with `flox publish`
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    variant: VariantArg,
+    #[command(flatten)]
+    org: OrgArg,
+}
+
+/// One package that users can install now.
+pub struct Published {
+    /// `ORG/PACKAGE@VERSION`.
+    pub package: String,
+    pub system: String,
+    /// Was it this run that published it?
+    pub is_new: bool,
+}
+
+pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
+    let org = args.org.resolve(checkout)?;
+    check_flox(checkout)?;
+    check_git(checkout)?;
+    let mut smoked = Vec::new();
+    for &variant in args.variant.variants() {
+        smoked.push(smoke::smoke(checkout, build::build(checkout, variant)?)?);
+    }
+    report(&publish(checkout, &smoked, org)?);
+    Ok(())
+}
+
+/// Publishes variants that passed their smoke tests. What the catalog has already is skipped.
+///
+/// # Errors
+/// Status 1 when nothing was published, 4 when some packages were and some were not.
+pub fn publish(checkout: &Checkout, smoked: &[Smoked], org: &str) -> Result<Vec<Published>> {
+    check_git(checkout)?;
+    let tree = checkout.git().tree_of("HEAD")?;
+    let flox = Flox::new(&checkout.root);
+    let system = system()?;
+    let mut done = Vec::new();
+    for smoked in smoked {
+        let built = smoked.built();
+        if built.tree != tree {
+            return Err(Failure::failed(format!(
+                "`{}` was built and smoked from other files than the commit to publish has",
+                built.variant
+            ))
+            .hint("run the command again: it builds and smokes first")
+            .into());
+        }
+        for output in &built.outputs {
+            match publish_one(&flox, org, &output.attribute, &built.version, &system) {
+                Ok(published) => done.push(published),
+                Err(error) => return Err(stopped(&done, org, &output.attribute, error)),
+            }
+        }
+    }
+    Ok(done)
+}
+
+fn publish_one(
+    flox: &Flox<'_>,
+    org: &str,
+    attribute: &str,
+    version: &Version,
+    system: &str,
+) -> Result<Published> {
+    let package = format!("{org}/{attribute}@{version}");
+    let published =
+        |is_new| Published { package: package.clone(), system: system.to_owned(), is_new };
+    if is_published(flox, org, attribute, version, system)? {
+        ui::step("Skipped", format!("{package}: in the catalog already for {system}"));
+        return Ok(published(false));
+    }
+    ui::step("Publishing", format!("{package} for {system}"));
+    let outcome = flox.publish(attribute, org)?;
+    let deadline = Instant::now() + VISIBLE_WITHIN;
+    while !is_published(flox, org, attribute, version, system)? {
+        if Instant::now() >= deadline {
+            return Err(Failure::failed(format!(
+                "expected `{package}` for {system} in the catalog, `flox show` does not list it"
+            ))
+            .hint("it may still arrive: see `cargo xtask status`, then run the same command again")
+            .into());
+        }
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    Ok(published(outcome == Outcome::Published))
+}
+
+/// Is this version in the catalog for this system?
+pub fn is_published(
+    flox: &Flox<'_>,
+    org: &str,
+    attribute: &str,
+    version: &Version,
+    system: &str,
+) -> Result<bool> {
+    Ok(flox.show(org, attribute)?.iter().any(|listed| listed.is_for(version, system)))
+}
+
+/// The error of a run that stopped at one package; what is in the catalog by then decides the status.
+fn stopped(done: &[Published], org: &str, attribute: &str, error: anyhow::Error) -> anyhow::Error {
+    if done.is_empty() {
+        return Failure::failed(format!(
+            "failed to publish `{org}/{attribute}`; nothing was published"
+        ))
+        .caused_by(error)
+        .hint("run the same command again: what is done is skipped")
+        .into();
+    }
+    let names: Vec<String> = done.iter().map(|done| format!("`{}`", done.package)).collect();
+    Failure::partial(format!(
+        "published in part: {} in the catalog, `{org}/{attribute}` is not",
+        match names.as_slice() {
+            [one] => format!("{one} is"),
+            _ => format!("{} are", names.join(", ")),
+        }
+    ))
+    .caused_by(error)
+    .hint("run the same command again: what is published is skipped")
+    .into()
+}
+
+/// Tells people what they can install now.
+pub fn report(published: &[Published]) {
+    for Published { package, system, is_new } in published {
+        let verb = if *is_new { "Published" } else { "Present" };
+        ui::step(verb, format!("{package} for {system}: flox install {package}"));
+    }
+}
+
+/// Checks, before anything slow, that flox is here and somebody is logged in.
+pub fn check_flox(checkout: &Checkout) -> Result<()> {
+    let flox = Flox::new(&checkout.root);
+    if flox.version()?.is_none() {
+        return Err(Failure::failed("command not found: `flox`")
+            .hint("install flox, or look at a release without it: `--dry-run`")
+            .into());
+    }
+    flox.check_login()
+}
+
+/// Checks what `flox publish` asks of git, with the same questions.
+fn check_git(checkout: &Checkout) -> Result<()> {
+    let git = checkout.git();
+    let dirty = git.dirty()?;
+    if !dirty.is_empty() {
+        return Err(Failure::failed(format!(
+            "expected a clean checkout, found {}",
+            dirty.join(", ")
+        ))
+        .hint("commit or stash it")
+        .into());
+    }
+    let untracked = git.untracked(&format!("{}/.flox", flox::DIR))?;
+    if !untracked.is_empty() {
+        return Err(Failure::failed(format!(
+            "expected every file of the Flox environment in git, found {} untracked",
+            untracked.join(", ")
+        ))
+        .hint("`git add` it, or ignore it")
+        .into());
+    }
+    let Some(branch) = git.branch()? else {
+        return Err(Failure::failed("expected a branch, found a detached HEAD")
+            .hint("`git switch main`, or in a workflow check out the branch by name")
+            .into());
+    };
+    let Some(upstream) = git.upstream()? else {
+        return Err(Failure::failed(format!("branch `{branch}` has no upstream"))
+            .hint(format!("`git push --set-upstream {} {branch}`", checkout.config.git.remote))
+            .into());
+    };
+    if git.is_shallow()? {
+        return Err(Failure::failed("expected the whole history, found a shallow clone")
+            .hint("`git fetch --unshallow`, or `fetch-depth: 0` in a workflow")
+            .into());
+    }
+    git.fetch(&checkout.config.git.remote)?;
+    let unpushed = git.count_not_in("HEAD", &upstream)?;
+    if unpushed > 0 {
+        return Err(Failure::failed(format!(
+            "{unpushed} commits of `{branch}` are not on `{upstream}`"
+        ))
+        .hint("`git push`")
+        .into());
+    }
+    Ok(())
+}
+
+/// The Nix system that this machine builds for.
+pub fn system() -> Result<String> {
+    let os = match std::env::consts::OS {
+        "macos" => "darwin",
+        "linux" => "linux",
+        os => anyhow::bail!("expected Linux or macOS, found `{os}`"),
+    };
+    Ok(format!("{}-{os}", std::env::consts::ARCH))
+}

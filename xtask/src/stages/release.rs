@@ -1,0 +1,334 @@
+//! `release`: every step in order. It has no checks of its own but those of order and place.
+
+use anyhow::{Context as _, Result};
+use semver::Version;
+
+use super::publish::{self, Published};
+use super::smoke::{self, Smoked};
+use super::{build, bump, inspect};
+use crate::checkout::Checkout;
+use crate::cli::{OrgArg, VariantArg};
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::model::config::Variant;
+use crate::model::facts::Facts;
+use crate::model::version;
+use crate::tools::edits::Edits;
+use crate::tools::flox::Flox;
+use crate::tools::git::BranchAt;
+use crate::ui;
+
+/// Release a version: bump, build, smoke, commit, push, publish
+#[derive(clap::Args)]
+pub struct Args {
+    /// A version of Dagster, like 1.9.12
+    version: String,
+    /// Print the patch and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Stop before the commit is made: bump, build and smoke, then put the files back
+    #[arg(long)]
+    no_publish: bool,
+    #[command(flatten)]
+    variant: VariantArg,
+    #[command(flatten)]
+    org: OrgArg,
+}
+
+/// Where a release is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// On the branch that is checked out.
+    Here,
+    /// On the maintenance branch of an older version.
+    Maintenance { branch: String, at: BranchAt },
+}
+
+pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
+    let version = version::parse(&args.version)?;
+    let org = args.org.resolve(checkout)?;
+    if args.dry_run {
+        return dry_run(checkout, &version, args.variant.variants());
+    }
+    Edits::recover(checkout)?;
+    check_clean(checkout)?;
+    let branch = current_branch(checkout)?;
+    if !args.no_publish {
+        publish::check_flox(checkout)?;
+    }
+    checkout.git().fetch(&checkout.config.git.remote)?;
+    let place = place(checkout, &branch, &version)?;
+    let release = inspect::release(checkout, &version)?;
+    let facts = inspect::facts(checkout, release)?;
+
+    let there = There::go(checkout, &branch, &place)?;
+    let here = Checkout::open(&checkout.root)?;
+    let published = release_here(&here, args, facts, there.branch(), org);
+    let back = there.come_back();
+    let published = published?;
+    back?;
+    if let Some(published) = published {
+        publish::report(&published);
+    }
+    Ok(())
+}
+
+/// The steps, on the branch that the release belongs to. `None`: there was nothing to publish.
+fn release_here(
+    checkout: &Checkout,
+    args: &Args,
+    facts: Facts,
+    branch: &str,
+    org: &str,
+) -> Result<Option<Vec<Published>>> {
+    let version = facts.release.version.clone();
+    check_order(checkout, branch, &version)?;
+    check_in_step_with_remote(checkout, branch, &version)?;
+    let plan = bump::plan(checkout, facts)?;
+    let variants = args.variant.variants();
+    if plan.is_empty() && (args.no_publish || is_released(checkout, variants, &version, org)?) {
+        ui::step("Finished", format!("{version} is released already: nothing to do"));
+        return Ok(None);
+    }
+    bump::explain(&plan);
+
+    let edits = Edits::write(checkout, &plan)?;
+    let smoked = build_and_smoke(checkout, variants)?;
+    interrupt::check()?;
+    if args.no_publish {
+        ui::step(
+            "Stopped",
+            format!("{version} builds and passes; nothing was committed or published"),
+        );
+        return Ok(None);
+    }
+    if !plan.is_empty() {
+        ui::step("Committing", format!("dagster {version} on `{branch}`"));
+        checkout.git().commit(&plan.commit_message(), &plan.paths())?;
+    }
+    edits.keep()?;
+    push(checkout, branch, &version)?;
+    publish::publish(checkout, &smoked, org).map(Some)
+}
+
+fn build_and_smoke(checkout: &Checkout, variants: &[Variant]) -> Result<Vec<Smoked>> {
+    variants
+        .iter()
+        .map(|&variant| smoke::smoke(checkout, build::build(checkout, variant)?))
+        .collect()
+}
+
+fn push(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> {
+    let remote = &checkout.config.git.remote;
+    ui::step("Pushing", format!("`{branch}` to `{remote}`"));
+    checkout.git().push(remote, branch).map_err(|error| {
+        Failure::failed(format!(
+            "{version} is committed on `{branch}` and not pushed; nothing was published"
+        ))
+        .caused_by(error)
+        .hint(format!(
+            "mend that, then run `cargo xtask release {version}` again: it goes on from here"
+        ))
+        .into()
+    })
+}
+
+/// Prints what `release` would write into this checkout, and says what else it would do.
+fn dry_run(checkout: &Checkout, version: &Version, variants: &[Variant]) -> Result<()> {
+    let facts = inspect::facts(checkout, inspect::release(checkout, version)?)?;
+    let plan = bump::plan(checkout, facts)?;
+    bump::explain(&plan);
+    let branch = match current_branch(checkout).and_then(|branch| place(checkout, &branch, version))
+    {
+        Ok(Place::Maintenance { branch, .. }) => {
+            ui::detail(format!("older than {}: a maintenance release", plan.from.version.value));
+            branch
+        }
+        Ok(Place::Here) => current_branch(checkout)?,
+        Err(error) => {
+            ui::warning(format!("a release would be refused here: {error:#}"));
+            checkout.config.git.branch.clone()
+        }
+    };
+    ui::detail(format!("commit `dagster {version}` on `{branch}`, then publish"));
+    for &variant in variants {
+        let names: Vec<&str> = checkout.config.attributes_of(variant, version).collect();
+        ui::detail(format!("{variant}: {}", names.join(" ")));
+    }
+    ui::patch(&plan.patch());
+    Ok(())
+}
+
+/// Decides where a version is released: a version older than the one here never moves this branch back.
+fn place(checkout: &Checkout, branch: &str, version: &Version) -> Result<Place> {
+    let config = &checkout.config;
+    let maintenance = config.maintenance_branch(version);
+    if branch == maintenance {
+        return Ok(Place::Here);
+    }
+    if branch != config.git.branch {
+        return Err(Failure::failed(format!(
+            "expected branch `{}` or `{maintenance}`, found `{branch}`",
+            config.git.branch
+        ))
+        .hint(format!("`git switch {}`", config.git.branch))
+        .into());
+    }
+    if *version >= checkout.pinned_version()? {
+        return Ok(Place::Here);
+    }
+    let at = checkout.git().find_branch(&maintenance, &config.git.remote)?;
+    Ok(Place::Maintenance { branch: maintenance, at })
+}
+
+/// A branch that is checked out for the time of a release.
+struct There<'a> {
+    checkout: &'a Checkout,
+    home: String,
+    branch: String,
+    made: bool,
+    is_back: bool,
+}
+
+impl<'a> There<'a> {
+    fn go(checkout: &'a Checkout, home: &str, place: &Place) -> Result<Self> {
+        let git = checkout.git();
+        let mut there = Self {
+            checkout,
+            home: home.to_owned(),
+            branch: home.to_owned(),
+            made: false,
+            is_back: true,
+        };
+        let Place::Maintenance { branch, at } = place else { return Ok(there) };
+        ui::step(
+            "Switching",
+            format!("to `{branch}`: a maintenance release, `{home}` stays as it is"),
+        );
+        match at {
+            BranchAt::Local => git.switch(branch)?,
+            BranchAt::Remote => git.switch_to_remote(branch, &checkout.config.git.remote)?,
+            BranchAt::Nowhere => git.switch_to_new(branch)?,
+        }
+        there.branch.clone_from(branch);
+        there.made = *at == BranchAt::Nowhere;
+        there.is_back = false;
+        Ok(there)
+    }
+
+    fn branch(&self) -> &str {
+        &self.branch
+    }
+
+    fn come_back(mut self) -> Result<()> {
+        self.leave()
+    }
+
+    fn leave(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.is_back, true) {
+            return Ok(());
+        }
+        let git = self.checkout.git();
+        git.switch(&self.home)?;
+        ui::step("Switching", format!("back to `{}`", self.home));
+        // A branch that this run made and put no commit on is as if it had never been.
+        if self.made && git.commit_of(&self.branch)? == git.commit_of("HEAD")? {
+            git.delete_merged_branch(&self.branch)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for There<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.leave() {
+            ui::warning(format!("failed to switch back: {error:#}; `git switch {}`", self.home));
+        }
+    }
+}
+
+/// Refuses to move a branch to an older version than it has.
+fn check_order(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> {
+    let pinned = checkout.pinned_version()?;
+    let is_new_line =
+        checkout.config.maintenance_branch(&pinned) != checkout.config.maintenance_branch(version);
+    if *version < pinned && !(is_new_line && branch == checkout.config.maintenance_branch(version))
+    {
+        return Err(Failure::decision(format!(
+            "`{branch}` is at {pinned}: releasing {version} would move it back"
+        ))
+        .hint("if that is what you want, do it by hand: `cargo xtask bump`, commit, `cargo xtask publish`")
+        .into());
+    }
+    Ok(())
+}
+
+/// Refuses when the branch and its remote have gone apart. The one commit that a release cut short
+/// had not pushed yet is no such thing.
+fn check_in_step_with_remote(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> {
+    let git = checkout.git();
+    let remote = &checkout.config.git.remote;
+    if git.is_on_remote(branch, remote)? {
+        let upstream = format!("{remote}/{branch}");
+        let behind = git.count_not_in(&upstream, "HEAD")?;
+        if behind > 0 {
+            return Err(Failure::failed(format!(
+                "`{branch}` lacks {behind} commits of `{upstream}`"
+            ))
+            .hint("`git pull --ff-only`")
+            .into());
+        }
+        let ahead = git.count_not_in("HEAD", &upstream)?;
+        if ahead > 1 || (ahead == 1 && git.subject("HEAD")? != format!("dagster {version}")) {
+            return Err(Failure::failed(format!(
+                "{ahead} commits of `{branch}` are not on `{upstream}`"
+            ))
+            .hint("`git push`, so that a release pushes its own commit only")
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// Is every package of a version in the catalog for this system, and the branch pushed?
+fn is_released(
+    checkout: &Checkout,
+    variants: &[Variant],
+    version: &Version,
+    org: &str,
+) -> Result<bool> {
+    let git = checkout.git();
+    let Some(upstream) = git.upstream()? else { return Ok(false) };
+    if git.count_not_in("HEAD", &upstream)? > 0 {
+        return Ok(false);
+    }
+    let flox = Flox::new(&checkout.root);
+    let system = publish::system()?;
+    for &variant in variants {
+        for attribute in checkout.config.attributes_of(variant, version) {
+            if !publish::is_published(&flox, org, attribute, version, &system)? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn check_clean(checkout: &Checkout) -> Result<()> {
+    let dirty = checkout.git().dirty()?;
+    if dirty.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!("expected a clean checkout, found {}", dirty.join(", ")))
+        .hint("commit or stash it: a release commits only its own edits")
+        .into())
+}
+
+fn current_branch(checkout: &Checkout) -> Result<String> {
+    checkout.git().branch()?.context("expected a branch, found a detached HEAD").map_err(|error| {
+        Failure::failed("a release is made on a branch")
+            .caused_by(error)
+            .hint(format!("`git switch {}`", checkout.config.git.branch))
+            .into()
+    })
+}
