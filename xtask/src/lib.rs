@@ -2,5 +2,5 @@
 
 pub mod failure;
 pub mod model;
-pub mod stages;
 pub mod tools;
+pub mod ui;

@@ -1,7 +1,6 @@
 //! Pure code: no files, no processes, no network. Text and values in, text and values out.
 
 pub mod config;
-pub mod nar;
-pub mod nix_edit;
+pub mod facts;
 pub mod sri;
 pub mod version;

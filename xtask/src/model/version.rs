@@ -4,19 +4,12 @@ pub use semver::Version;
 
 use crate::failure::Failure;
 
-/// Which versions a command takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prereleases {
-    Refused,
-    Accepted,
-}
-
 /// Reads a version as a person types it.
 ///
 /// # Errors
 /// A usage error that says what was expected: for a leading `v`, a range, a missing part, build
-/// metadata, or a pre-release where none is taken.
-pub fn parse(text: &str, prereleases: Prereleases) -> Result<Version, Failure> {
+/// metadata, or a pre-release.
+pub fn parse(text: &str) -> Result<Version, Failure> {
     let expected = |hint: &str| {
         Failure::usage(format!("expected a version like `1.9.12`, found `{text}`")).hint(hint)
     };
@@ -30,8 +23,8 @@ pub fn parse(text: &str, prereleases: Prereleases) -> Result<Version, Failure> {
     if !version.build.is_empty() {
         return Err(expected("build metadata (`+…`) is not part of a release"));
     }
-    if !version.pre.is_empty() && prereleases == Prereleases::Refused {
-        return Err(expected("this is a pre-release: add `--pre` if you mean it"));
+    if !version.pre.is_empty() {
+        return Err(expected("pre-releases are not packaged"));
     }
     Ok(version)
 }
@@ -41,7 +34,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Option<&str>) {
-        let found = parse(text, Prereleases::Refused).ok().map(|version| version.to_string());
+        let found = parse(text).ok().map(|version| version.to_string());
         assert_eq!(found.as_deref(), expected, "`{text}`");
     }
 
@@ -54,6 +47,5 @@ mod tests {
         for text in ["1.9.12+dev", "1.09.12", " 1.9.12", "latest", "1!0+dev", "../1.9.12"] {
             check(text, None);
         }
-        assert!(parse("1.9.12-rc.1", Prereleases::Accepted).is_ok());
     }
 }

@@ -1,4 +1,9 @@
 //! One module for each thing outside this program.
 
-pub mod archive;
-pub mod process;
+pub mod cache;
+pub mod command;
+pub mod flox;
+pub mod git;
+pub mod github;
+pub mod http;
+pub mod pip;

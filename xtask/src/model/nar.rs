@@ -1,1 +1,0 @@
-//! NAR, the Nix archive format, and its hash.

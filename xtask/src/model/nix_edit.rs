@@ -1,1 +1,0 @@
-//! Edits of Nix expressions through a lossless syntax tree.

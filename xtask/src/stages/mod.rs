@@ -1,3 +1,0 @@
-//! One module per command of the pipeline.
-
-pub mod smoke;

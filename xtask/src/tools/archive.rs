@@ -1,1 +1,0 @@
-//! Source archives (`.tar.gz`), read from the stream.

@@ -1,0 +1,200 @@
+//! `git`, in one checkout.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use xshell::{Shell, cmd};
+
+use super::command::{self, output};
+
+/// The git repository of a checkout.
+pub struct Git<'a> {
+    sh: &'a Shell,
+    root: &'a Path,
+}
+
+/// Where a branch is to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BranchAt {
+    Local,
+    Remote,
+    Nowhere,
+}
+
+impl<'a> Git<'a> {
+    pub fn new(sh: &'a Shell, root: &'a Path) -> Self {
+        Self { sh, root }
+    }
+
+    /// The branch that is checked out; `None` when HEAD is detached.
+    pub fn branch(&self) -> Result<Option<String>> {
+        let sh = self.sh;
+        let found = output(cmd!(sh, "git symbolic-ref --quiet --short HEAD"))?;
+        Ok(found.success().then(|| found.stdout.trim().to_owned()))
+    }
+
+    /// The commit that a revision names, as 40 hexadecimal digits.
+    pub fn commit_of(&self, rev: &str) -> Result<String> {
+        let sh = self.sh;
+        let commit = format!("{rev}^{{commit}}");
+        command::read(cmd!(sh, "git rev-parse --verify --quiet {commit}"))
+            .with_context(|| format!("failed to find the commit of `{rev}`"))
+    }
+
+    /// The id of the tree that a revision holds.
+    pub fn tree_of(&self, rev: &str) -> Result<String> {
+        let sh = self.sh;
+        let tree = format!("{rev}^{{tree}}");
+        command::read(cmd!(sh, "git rev-parse --verify --quiet {tree}"))
+    }
+
+    /// The id of the tree that a commit of every tracked file as it is now would have.
+    pub fn tree_of_tracked_files(&self) -> Result<String> {
+        let sh = self.sh;
+        let index = self.git_path(&format!("xtask-index-{}", std::process::id()))?;
+        let _remove = RemoveOnDrop(&index);
+        std::fs::copy(self.git_path("index")?, &index).context("failed to copy git's index")?;
+        command::read(cmd!(sh, "git add --update .").env("GIT_INDEX_FILE", &index))?;
+        command::read(cmd!(sh, "git write-tree").env("GIT_INDEX_FILE", &index))
+    }
+
+    /// Changes to tracked files, one `XY path` line each; empty when the checkout is clean.
+    pub fn dirty(&self) -> Result<Vec<String>> {
+        let sh = self.sh;
+        let status = command::read(cmd!(sh, "git status --porcelain --untracked-files=no"))?;
+        Ok(status.lines().map(str::to_owned).collect())
+    }
+
+    /// Files under a directory that git neither tracks nor ignores.
+    pub fn untracked(&self, dir: &str) -> Result<Vec<String>> {
+        let sh = self.sh;
+        let list = command::read(cmd!(sh, "git ls-files --others --exclude-standard -- {dir}"))?;
+        Ok(list.lines().map(str::to_owned).collect())
+    }
+
+    /// The upstream of the current branch, as `origin/main`.
+    pub fn upstream(&self) -> Result<Option<String>> {
+        let sh = self.sh;
+        let upstream = "@{upstream}";
+        let found = output(cmd!(sh, "git rev-parse --abbrev-ref --symbolic-full-name {upstream}"))?;
+        Ok(found.success().then(|| found.stdout.trim().to_owned()))
+    }
+
+    pub fn is_shallow(&self) -> Result<bool> {
+        let sh = self.sh;
+        Ok(command::read(cmd!(sh, "git rev-parse --is-shallow-repository"))? == "true")
+    }
+
+    /// The address of a remote.
+    pub fn remote_url(&self, remote: &str) -> Result<Option<String>> {
+        let sh = self.sh;
+        let found = output(cmd!(sh, "git remote get-url {remote}"))?;
+        Ok(found.success().then(|| found.stdout.trim().to_owned()))
+    }
+
+    /// Fetches the branches of a remote.
+    pub fn fetch(&self, remote: &str) -> Result<()> {
+        let sh = self.sh;
+        command::read(cmd!(sh, "git fetch --quiet {remote}"))
+            .with_context(|| format!("failed to fetch from `{remote}`"))?;
+        Ok(())
+    }
+
+    /// How many commits `a` has that `b` has not.
+    pub fn count_not_in(&self, a: &str, b: &str) -> Result<usize> {
+        let sh = self.sh;
+        let count = command::read(cmd!(sh, "git rev-list --count {b}..{a}"))?;
+        count.parse().with_context(|| format!("failed to read git's count `{count}`"))
+    }
+
+    /// The first line of a commit's message.
+    pub fn subject(&self, rev: &str) -> Result<String> {
+        let sh = self.sh;
+        command::read(cmd!(sh, "git log -1 --format=%s {rev}"))
+    }
+
+    /// Does the remote have this branch, as last fetched?
+    pub fn is_on_remote(&self, branch: &str, remote: &str) -> Result<bool> {
+        self.ref_exists(&format!("refs/remotes/{remote}/{branch}"))
+    }
+
+    fn ref_exists(&self, name: &str) -> Result<bool> {
+        let sh = self.sh;
+        Ok(output(cmd!(sh, "git show-ref --verify --quiet {name}"))?.success())
+    }
+
+    /// Where is this branch: here, on the remote (as last fetched), or nowhere?
+    pub fn find_branch(&self, branch: &str, remote: &str) -> Result<BranchAt> {
+        Ok(if self.ref_exists(&format!("refs/heads/{branch}"))? {
+            BranchAt::Local
+        } else if self.is_on_remote(branch, remote)? {
+            BranchAt::Remote
+        } else {
+            BranchAt::Nowhere
+        })
+    }
+
+    /// Checks out an existing branch.
+    pub fn switch(&self, branch: &str) -> Result<()> {
+        let sh = self.sh;
+        command::read(cmd!(sh, "git switch --quiet {branch}"))
+            .with_context(|| format!("failed to switch to branch `{branch}`"))?;
+        Ok(())
+    }
+
+    /// Makes a branch from the current commit and checks it out.
+    pub fn switch_to_new(&self, branch: &str) -> Result<()> {
+        let sh = self.sh;
+        command::read(cmd!(sh, "git switch --quiet --no-track --create {branch}"))
+            .with_context(|| format!("failed to create branch `{branch}`"))?;
+        Ok(())
+    }
+
+    /// Makes a branch that follows the remote's of the same name and checks it out.
+    pub fn switch_to_remote(&self, branch: &str, remote: &str) -> Result<()> {
+        let sh = self.sh;
+        command::read(cmd!(sh, "git switch --quiet --create {branch} --track {remote}/{branch}"))
+            .with_context(|| format!("failed to switch to branch `{remote}/{branch}`"))?;
+        Ok(())
+    }
+
+    /// Deletes a branch that has no commits of its own.
+    pub fn delete_merged_branch(&self, branch: &str) -> Result<()> {
+        let sh = self.sh;
+        command::read(cmd!(sh, "git branch --quiet --delete {branch}"))?;
+        Ok(())
+    }
+
+    /// Commits the named files as they are now and nothing else.
+    pub fn commit(&self, message: &str, paths: &[&str]) -> Result<()> {
+        let sh = self.sh;
+        command::read(cmd!(sh, "git commit --quiet --only --file=- -- {paths...}").stdin(message))
+            .context("failed to commit")?;
+        Ok(())
+    }
+
+    /// Pushes the current branch and makes the remote's its upstream. Never forced.
+    pub fn push(&self, remote: &str, branch: &str) -> Result<()> {
+        let sh = self.sh;
+        command::read(cmd!(
+            sh,
+            "git push --quiet --set-upstream {remote} HEAD:refs/heads/{branch}"
+        ))
+        .with_context(|| format!("failed to push `{branch}` to `{remote}`"))?;
+        Ok(())
+    }
+
+    /// The path of a file in git's own directory.
+    pub fn git_path(&self, name: &str) -> Result<PathBuf> {
+        let sh = self.sh;
+        Ok(self.root.join(command::read(cmd!(sh, "git rev-parse --git-path {name}"))?))
+    }
+}
+
+struct RemoveOnDrop<'a>(&'a Path);
+
+impl Drop for RemoveOnDrop<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.0);
+    }
+}

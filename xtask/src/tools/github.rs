@@ -1,0 +1,143 @@
+//! GitHub's REST API, read through octocrab.
+//!
+//! `GITHUB_API_URL` and `GITHUB_SERVER_URL` are the bases, as in Actions; `GITHUB_TOKEN` is optional
+//! for reading and is handed to octocrab only.
+
+use anyhow::{Context as _, Result};
+use octocrab::Octocrab;
+use octocrab::models::repos::{Object, Ref};
+use serde::Deserialize;
+
+use crate::failure::Failure;
+use crate::model::config::Config;
+
+/// One repository on GitHub.
+pub struct GitHub {
+    api: String,
+    server: String,
+    token: Option<String>,
+    owner: String,
+    repo: String,
+}
+
+#[derive(Deserialize)]
+struct AnnotatedTag {
+    object: TaggedObject,
+}
+
+#[derive(Deserialize)]
+struct TaggedObject {
+    sha: String,
+}
+
+impl GitHub {
+    /// Upstream's repository, at the bases that the environment names.
+    pub fn of_upstream(config: &Config) -> Self {
+        let base = |name, default: &str| {
+            let base = std::env::var(name).ok().filter(|base| !base.is_empty());
+            base.map_or_else(|| default.to_owned(), |base| base.trim_end_matches('/').to_owned())
+        };
+        Self {
+            api: base("GITHUB_API_URL", "https://api.github.com"),
+            server: base("GITHUB_SERVER_URL", "https://github.com"),
+            token: std::env::var("GITHUB_TOKEN").ok().filter(|token| !token.is_empty()),
+            owner: config.owner().to_owned(),
+            repo: config.repo().to_owned(),
+        }
+    }
+
+    /// The archive of a tag: the file that `fetchFromGitHub { tag = …; }` takes.
+    pub fn archive_url(&self, tag: &str) -> String {
+        let Self { server, owner, repo, .. } = self;
+        format!("{server}/{owner}/{repo}/archive/refs/tags/{tag}.tar.gz")
+    }
+
+    /// The page of a commit, for people.
+    pub fn commit_page(&self, commit: &str) -> String {
+        let Self { server, owner, repo, .. } = self;
+        format!("{server}/{owner}/{repo}/tree/{commit}")
+    }
+
+    /// The commit of a tag, through an annotated tag if it is one; `None` if there is no such tag.
+    pub fn commit_of_tag(&self, tag: &str) -> Result<Option<String>> {
+        let Self { owner, repo, .. } = self;
+        self.ask(&format!("find tag `{tag}` of `{owner}/{repo}`"), async |github| {
+            let path = format!("/repos/{owner}/{repo}/git/ref/tags/{tag}");
+            let Some(found) = found(github.get::<Ref, _, ()>(path, None).await)? else {
+                return Ok(None);
+            };
+            match found.object {
+                Object::Commit { sha, .. } => Ok(Some(sha)),
+                Object::Tag { sha, .. } => {
+                    let path = format!("/repos/{owner}/{repo}/git/tags/{sha}");
+                    let tag: AnnotatedTag = github.get(path, None::<&()>).await?;
+                    Ok(Some(tag.object.sha))
+                }
+                _ => Ok(None),
+            }
+        })
+    }
+
+    /// The names of all tags.
+    pub fn tags(&self) -> Result<Vec<String>> {
+        let Self { owner, repo, .. } = self;
+        self.ask(&format!("list tags of `{owner}/{repo}`"), async |github| {
+            let first = github.repos(owner, repo).list_tags().per_page(100).send().await?;
+            let all = github.all_pages(first).await?;
+            Ok(all.into_iter().map(|tag| tag.name).collect())
+        })
+    }
+
+    fn ask<T>(
+        &self,
+        what: &str,
+        question: impl AsyncFnOnce(Octocrab) -> octocrab::Result<T>,
+    ) -> Result<T> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime
+            .block_on(async {
+                let mut builder = Octocrab::builder().base_uri(&self.api)?;
+                if let Some(token) = &self.token {
+                    builder = builder.personal_token(token.clone());
+                }
+                question(builder.build()?).await
+            })
+            .map_err(|error| self.failure(&error))
+            .with_context(|| format!("failed to {what}"))
+    }
+
+    fn failure(&self, error: &octocrab::Error) -> Failure {
+        let Self { api, .. } = self;
+        let octocrab::Error::GitHub { source, .. } = error else {
+            return Failure::failed(format!("no usable answer from `{api}`: {}", innermost(error)))
+                .hint("is the network there, and `GITHUB_API_URL` right?");
+        };
+        let status = source.status_code.as_u16();
+        let failure = Failure::failed(format!("GitHub answered {status}: {}", source.message));
+        match (status, &self.token) {
+            (403 | 429, None) => failure.hint("set `GITHUB_TOKEN`: it raises the rate limit"),
+            (401, Some(_)) => failure.hint("`GITHUB_TOKEN` is not accepted: renew or unset it"),
+            _ => failure,
+        }
+    }
+}
+
+/// Tells absence (404) from other errors.
+fn found<T>(answer: octocrab::Result<T>) -> octocrab::Result<Option<T>> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(octocrab::Error::GitHub { source, .. }) if source.status_code.as_u16() == 404 => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The words of the error at the bottom of a chain: above it stand only the layers' names.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

@@ -1,0 +1,227 @@
+//! PyPI, always asked through the user's own `python3 -m pip`.
+//!
+//! So a maintainer's mirror, proxy and certificates just work, and no index address stands here.
+//! Only wheels are asked for: pip would have to run a source distribution's own code to describe it.
+//! The report's format is pip's `--report` version 1.
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use xshell::{Shell, cmd};
+
+use super::command::{self, Output};
+use crate::failure::Failure;
+use crate::model::sri::Sri;
+
+/// One wheel on the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wheel {
+    /// Normalised name of the package.
+    pub name: String,
+    pub version: String,
+    /// SHA-256 of the file.
+    pub hash: Sri,
+    pub yanked: bool,
+}
+
+/// What the index has of a list of packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    All(Vec<Wheel>),
+    /// `name==version` of those that are not there.
+    Missing(Vec<String>),
+}
+
+#[derive(Deserialize)]
+struct Report {
+    install: Vec<Installed>,
+}
+
+#[derive(Deserialize)]
+struct Installed {
+    metadata: Metadata,
+    download_info: DownloadInfo,
+    #[serde(default)]
+    is_yanked: bool,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct DownloadInfo {
+    archive_info: ArchiveInfo,
+}
+
+#[derive(Deserialize)]
+struct ArchiveInfo {
+    hashes: Option<Hashes>,
+}
+
+#[derive(Deserialize)]
+struct Hashes {
+    sha256: Option<String>,
+}
+
+/// Looks up exact versions, given as (name, version).
+///
+/// # Errors
+/// When pip is too old, or the index cannot be reached or answers nonsense. A package that is not
+/// there is no error.
+pub fn find(sh: &Shell, wanted: &[(&str, String)]) -> Result<Found> {
+    let requirements: Vec<String> =
+        wanted.iter().map(|(name, version)| format!("{name}=={version}")).collect();
+    let output = report(sh, &requirements)?;
+    if output.success() {
+        return read_report(&output, &requirements).map(Found::All);
+    }
+    // pip stops at the first package that it cannot find: ask for each, to name them all.
+    let mut missing = Vec::new();
+    for requirement in &requirements {
+        let output = report(sh, std::slice::from_ref(requirement))?;
+        if output.success() {
+            continue;
+        }
+        if !is_absence(&output) {
+            return Err(failure(&output, requirement));
+        }
+        missing.push(requirement.clone());
+    }
+    if missing.is_empty() {
+        return Err(failure(&output, &requirements.join(" ")));
+    }
+    Ok(Found::Missing(missing))
+}
+
+/// The version of pip, as `23.2.1`.
+pub fn version(sh: &Shell) -> Result<String> {
+    let text = command::read(cmd!(sh, "python3 -m pip --version"))?;
+    Ok(text.split_whitespace().nth(1).unwrap_or("unknown").to_owned())
+}
+
+fn report(sh: &Shell, requirements: &[String]) -> Result<Output> {
+    command::output(
+        cmd!(
+            sh,
+            "python3 -m pip install --dry-run --ignore-installed --no-deps
+             --ignore-requires-python --only-binary :all: --quiet --no-input
+             --disable-pip-version-check --report - {requirements...}"
+        )
+        .env_remove("PIP_NO_BINARY")
+        .env_remove("PIP_REQUIRE_VIRTUALENV"),
+    )
+}
+
+fn read_report(output: &Output, requirements: &[String]) -> Result<Vec<Wheel>> {
+    let report: Report =
+        serde_json::from_str(&output.stdout).context("failed to read the report of `pip`")?;
+    let wheels = report
+        .install
+        .into_iter()
+        .map(|item| {
+            let Metadata { name, version } = item.metadata;
+            let sha256 = item.download_info.archive_info.hashes.and_then(|hashes| hashes.sha256);
+            let sha256 = sha256
+                .with_context(|| format!("expected a sha256 of `{name}` in the report of `pip`"))?;
+            // pip before 23.3 only warns, with the file's address, which ends in the name.
+            let warned = output.stderr.contains("is a yanked version")
+                && output
+                    .stderr
+                    .to_lowercase()
+                    .contains(&format!("{}-{version}", name.replace('-', "_")));
+            let name = normalised(&name);
+            let hash = Sri::from_hex(&sha256)?;
+            Ok(Wheel { name, version, hash, yanked: item.is_yanked || warned })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    anyhow::ensure!(
+        wheels.len() == requirements.len(),
+        "expected {} packages in the report of `pip`, found {}",
+        requirements.len(),
+        wheels.len()
+    );
+    Ok(wheels)
+}
+
+/// Did pip reach an index that does not have the package? When it could not reach one it ends with
+/// the same words, but warns of its retries before.
+fn is_absence(output: &Output) -> bool {
+    let said = |words| output.stderr.contains(words);
+    said("No matching distribution found for")
+        && !["Retrying (", "HTTP error", "Could not fetch URL", "Max retries"].into_iter().any(said)
+}
+
+fn failure(output: &Output, requirement: &str) -> anyhow::Error {
+    let error = Failure::failed(format!("failed to ask pip's index for `{requirement}`"))
+        .caused_by(anyhow::anyhow!("{}", output.stderr.trim()));
+    let too_old = output.stderr.contains("no such option");
+    let absent = output.stderr.contains("No module named pip");
+    error
+        .hint(match (too_old, absent) {
+            (true, _) => "pip 22.2 or newer is needed: `python3 -m pip install --upgrade pip`",
+            (_, true) => "install pip for `python3`",
+            _ => "see that `python3 -m pip download --no-deps dagster` works",
+        })
+        .into()
+}
+
+/// A name as PEP 503 compares it: lower case, runs of `-`, `_` and `.` as one `-`.
+pub fn normalised(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            '-' | '_' | '.' if text.ends_with('-') => {}
+            '-' | '_' | '.' => text.push('-'),
+            c => text.push(c.to_ascii_lowercase()),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(stderr: &str) -> Output {
+        Output { status: Some(1), stdout: String::new(), stderr: stderr.to_owned() }
+    }
+
+    #[test]
+    fn absence_is_not_a_network_failure() {
+        let absent = "ERROR: Could not find a version that satisfies the requirement a==2 \
+                      (from versions: 1)\nERROR: No matching distribution found for a==2\n";
+        assert!(is_absence(&output(absent)));
+        let retried =
+            format!("WARNING: Retrying (Retry(total=4)) after connection broken\n{absent}");
+        assert!(!is_absence(&output(&retried)));
+        assert!(!is_absence(&output("ERROR: something else")));
+    }
+
+    #[test]
+    fn names_are_compared_as_pep_503_says() {
+        for name in ["dagster_webserver", "Dagster-WebServer", "dagster.-_webserver"] {
+            assert_eq!(normalised(name), "dagster-webserver");
+        }
+    }
+
+    #[test]
+    fn a_report_gives_hashes_and_yanks() {
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let stdout = format!(
+            r#"{{"install": [{{"metadata": {{"name": "dagster_webserver", "version": "1.12.16"}},
+                "download_info": {{"url": "x", "archive_info": {{"hashes": {{"sha256": "{hex}"}}}}}}}}]}}"#
+        );
+        let wanted = ["dagster-webserver==1.12.16".to_owned()];
+        let mut output = Output { status: Some(0), stdout, stderr: String::new() };
+        let wheels = read_report(&output, &wanted).unwrap();
+        assert_eq!((wheels[0].name.as_str(), wheels[0].yanked), ("dagster-webserver", false));
+        output.stderr = "WARNING: The candidate selected for download or install is a yanked \
+                         version: 'dagster-webserver' candidate (version 1.12.16 at \
+                         x/dagster_webserver-1.12.16-py3-none-any.whl)"
+            .to_owned();
+        assert!(read_report(&output, &wanted).unwrap()[0].yanked);
+        assert!(read_report(&output, &[]).is_err());
+    }
+}
