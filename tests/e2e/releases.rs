@@ -1,6 +1,9 @@
 //! Releases from beginning to end, and what a second run and a run cut short come to.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use expect_test::expect;
 
@@ -324,6 +327,75 @@ fn an_interrupted_bump_is_put_back() {
     scene.git(&["restore", "."]);
     fs::write(scene.clone_path(file), "{ }\n").unwrap();
     fs::write(&written, journal.to_string()).unwrap();
-    scene.run(&["release", "1.12.2"]).check(&expect![[""]]);
+    scene.run(&["release", "1.12.2"]).check(&expect![[r#"
+        status: 1
+        ----- stdout
+        ----- stderr
+        error: an earlier run was interrupted, and `nix/separate/dagster-src.nix` was edited since
+        hint: bring the file to the state you want, then remove `[WORLD]/clone/.git/xtask-edits.json`
+    "#]]);
     assert_eq!(fs::read_to_string(scene.clone_path(file)).unwrap(), "{ }\n");
+}
+
+/// Kills a bump (SIGKILL) as soon as it has begun to write, each time a little later: every file is
+/// whole, the old one or the new one, and the next run leaves all of them new.
+#[test]
+fn a_killed_bump_leaves_files_whole() {
+    let scene = Scene::new();
+    let files = [
+        "nix/combined/dagster-complete.nix",
+        "nix/separate/dagster-src.nix",
+        "nix/separate/dagster-webserver.nix",
+    ];
+    let read = || files.map(|file| fs::read_to_string(scene.clone_path(file)).unwrap());
+    let before = read();
+    scene.run(&["bump", "1.12.2"]).expect_status(0);
+    let after = read();
+    let mut states = Vec::new();
+    for delay in [0, 1, 2, 3, 5, 8, 13, 21] {
+        scene.git(&["restore", "."]);
+        let journal = scene.clone_path(".git/xtask-edits.json");
+        assert!(!journal.exists());
+        let mut bump = scene.xtask(&["bump", "1.12.2"]).stderr(Stdio::null()).spawn().unwrap();
+        while !journal.exists() && bump.try_wait().unwrap().is_none() {
+            std::hint::spin_loop();
+        }
+        std::thread::sleep(Duration::from_millis(delay));
+        bump.kill().unwrap();
+        bump.wait().unwrap();
+        let now = read();
+        for (i, file) in files.iter().enumerate() {
+            assert!(now[i] == before[i] || now[i] == after[i], "{file}: {}", now[i]);
+        }
+        states.push(now.iter().zip(&after).filter(|(now, after)| now == after).count());
+        scene.run(&["bump", "1.12.2"]).expect_status(0);
+        assert_eq!(read(), after);
+        assert!(!journal.exists());
+        let left = scene.git(&["status", "--porcelain"]);
+        assert_eq!(left.lines().count(), files.len(), "something was left over: {left}");
+    }
+    println!("files written when killed: {states:?}");
+}
+
+/// SIGTERM while flox builds: nothing is left of the release.
+#[test]
+fn an_interrupted_release_puts_everything_back() {
+    let scene = Scene::new();
+    let before = scene.state();
+    let mut release = scene.xtask(&["release", "1.9.12"]).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = BufReader::new(release.stderr.take().unwrap());
+    let mut said = String::new();
+    for line in stderr.lines() {
+        let line = line.unwrap();
+        if line.trim_start().starts_with("Building separate") {
+            let pid = release.id().to_string();
+            assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    assert_eq!(release.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("Caused by: interrupted"), "{said}");
+    assert_eq!(scene.state(), before);
+    assert_eq!(scene.git(&["branch", "--list", "release/*"]), "");
 }

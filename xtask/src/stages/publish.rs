@@ -165,7 +165,7 @@ fn check_git(checkout: &Checkout) -> Result<()> {
     let dirty = git.dirty()?;
     if !dirty.is_empty() {
         return Err(Failure::failed(format!(
-            "expected a clean checkout, found {}",
+            "expected a clean checkout, found changes in {}",
             dirty.join(", ")
         ))
         .hint("commit or stash it")
@@ -199,7 +199,8 @@ fn check_git(checkout: &Checkout) -> Result<()> {
     let unpushed = git.count_not_in("HEAD", &upstream)?;
     if unpushed > 0 {
         return Err(Failure::failed(format!(
-            "{unpushed} commits of `{branch}` are not on `{upstream}`"
+            "`{branch}` has {} that `{upstream}` lacks",
+            ui::count(unpushed, "commit")
         ))
         .hint("`git push`")
         .into());

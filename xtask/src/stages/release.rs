@@ -63,7 +63,8 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
 
     let there = There::go(checkout, &branch, &place)?;
     let here = Checkout::open(&checkout.root)?;
-    let published = release_here(&here, args, facts, there.branch(), org);
+    let published = check_order(&here, &there, &version)
+        .and_then(|()| release_here(&here, args, facts, there.branch(), org));
     let back = there.come_back();
     let published = published?;
     back?;
@@ -82,7 +83,6 @@ fn release_here(
     org: &str,
 ) -> Result<Option<Vec<Published>>> {
     let version = facts.release.version.clone();
-    check_order(checkout, branch, &version)?;
     check_in_step_with_remote(checkout, branch, &version)?;
     let plan = bump::plan(checkout, facts)?;
     let variants = args.variant.variants();
@@ -247,8 +247,12 @@ impl Drop for There<'_> {
     }
 }
 
-/// Refuses to move a branch to an older version than it has.
-fn check_order(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> {
+/// Refuses to move a branch to an older version than it has. A branch that this run made has none.
+fn check_order(checkout: &Checkout, there: &There<'_>, version: &Version) -> Result<()> {
+    if there.made {
+        return Ok(());
+    }
+    let branch = there.branch();
     let pinned = checkout.pinned_version()?;
     let is_new_line =
         checkout.config.maintenance_branch(&pinned) != checkout.config.maintenance_branch(version);
@@ -273,7 +277,8 @@ fn check_in_step_with_remote(checkout: &Checkout, branch: &str, version: &Versio
         let behind = git.count_not_in(&upstream, "HEAD")?;
         if behind > 0 {
             return Err(Failure::failed(format!(
-                "`{branch}` lacks {behind} commits of `{upstream}`"
+                "`{branch}` lacks {} of `{upstream}`",
+                ui::count(behind, "commit")
             ))
             .hint("`git pull --ff-only`")
             .into());
@@ -281,7 +286,8 @@ fn check_in_step_with_remote(checkout: &Checkout, branch: &str, version: &Versio
         let ahead = git.count_not_in("HEAD", &upstream)?;
         if ahead > 1 || (ahead == 1 && git.subject("HEAD")? != format!("dagster {version}")) {
             return Err(Failure::failed(format!(
-                "{ahead} commits of `{branch}` are not on `{upstream}`"
+                "`{branch}` has {} that `{upstream}` lacks",
+                ui::count(ahead, "commit")
             ))
             .hint("`git push`, so that a release pushes its own commit only")
             .into());
@@ -319,9 +325,12 @@ fn check_clean(checkout: &Checkout) -> Result<()> {
     if dirty.is_empty() {
         return Ok(());
     }
-    Err(Failure::failed(format!("expected a clean checkout, found {}", dirty.join(", ")))
-        .hint("commit or stash it: a release commits only its own edits")
-        .into())
+    Err(Failure::failed(format!(
+        "expected a clean checkout, found changes in {}",
+        dirty.join(", ")
+    ))
+    .hint("commit or stash it: a release commits only its own edits")
+    .into())
 }
 
 fn current_branch(checkout: &Checkout) -> Result<String> {

@@ -76,7 +76,10 @@ impl Edits {
             .with_context(|| format!("failed to read `{}`", journal.display()))?;
         let paths = entries.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>();
         if !checkout.git().is_dirty(&paths)? {
-            // Killed after the commit, or everything was put back by hand.
+            // Killed before the first file or after the commit, or put back by hand.
+            for path in &paths {
+                remove_if_there(&new_name(&checkout.root.join(path)))?;
+            }
             fs::remove_file(&journal)?;
             return Ok(false);
         }
@@ -129,16 +132,31 @@ impl Drop for Edits {
 /// Replaces a file's content in one step; its permissions stay.
 fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let replaced = || -> Result<()> {
-        let dir = path.parent().context("expected a file in a directory")?;
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        let new = new_name(path);
+        let mut file = fs::File::create(&new)?;
         file.write_all(content)?;
-        let permissions = fs::metadata(path).map(|metadata| metadata.permissions());
-        if let Ok(permissions) = permissions {
-            file.as_file().set_permissions(permissions)?;
+        if let Ok(metadata) = fs::metadata(path) {
+            file.set_permissions(metadata.permissions())?;
         }
-        file.as_file().sync_all()?;
-        file.persist(path)?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
         Ok(())
     };
     replaced().with_context(|| format!("failed to write `{}`", path.display()))
+}
+
+/// Where a file's new content stands until it takes the file's place. Always the same name, so that
+/// what a killed run left is found.
+fn new_name(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.new"))
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("failed to remove `{}`", path.display()))
+        }
+        _ => Ok(()),
+    }
 }

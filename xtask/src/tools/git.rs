@@ -58,11 +58,16 @@ impl<'a> Git<'a> {
         command::read(cmd!(sh, "git write-tree").env("GIT_INDEX_FILE", &index))
     }
 
-    /// Changes to tracked files, one `XY path` line each; empty when the checkout is clean.
+    /// Tracked files that differ from the last commit, each in backticks; none in a clean checkout.
     pub fn dirty(&self) -> Result<Vec<String>> {
         let sh = self.sh;
         let status = command::read(cmd!(sh, "git status --porcelain --untracked-files=no"))?;
-        Ok(status.lines().map(str::to_owned).collect())
+        // Two letters, a space, and the path.
+        Ok(status
+            .lines()
+            .filter_map(|line| line.get(3..))
+            .map(|path| format!("`{path}`"))
+            .collect())
     }
 
     /// Does one of these tracked files differ from the last commit?
