@@ -1,0 +1,6 @@
+fetchFromGitHub {
+  owner = "dagster-io";
+  repo = "dagster";
+  tag = "1.12.1";
+  hash = "";
+}

@@ -1,0 +1,10 @@
+{ fetchFromGitHub }:
+{
+  src = fetchFromGitHub {
+    owner = "dagster-io";
+    repo = "dagster";
+    tag = "1.12.1";
+    hash = "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=";
+  };
+  postPatch = "substituteInPlace version.py --replace 1.12.1 dev";
+}

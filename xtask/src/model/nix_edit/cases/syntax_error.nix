@@ -1,0 +1,4 @@
+fetchFromGitHub {
+  owner = "dagster-io"
+  repo = "dagster";
+}
