@@ -212,9 +212,11 @@ fn outcome(output: &Output) -> Result<Outcome, Failure> {
 
 /// A failed run of flox in our words: its own last error, and what to do about it if that is known.
 fn failure(command: &str, output: &Output) -> Failure {
-    let stderr = &output.stderr;
+    // Warnings are no causes: `! You are not logged in` stands above every build without a token.
+    let stderr: String =
+        output.stderr.split_inclusive('\n').filter(|line| !line.starts_with("! ")).collect();
     let failure = Failure::failed(format!("`{command}` exited with {}", output.status_text()))
-        .caused_by(anyhow::anyhow!("{}", cause(stderr)));
+        .caused_by(anyhow::anyhow!("{}", cause(&stderr)));
     // Most specific first; texts of flox 1.14.1.
     let hints = [
         ("403 Forbidden", "this login may not write to that organization: check `--org`"),
@@ -313,6 +315,16 @@ mod tests {
             super::cause("✘ ERROR: You are not logged in to FloxHub.\n\n * x"),
             "You are not logged in to FloxHub.\n\n * x"
         );
+    }
+
+    #[test]
+    fn a_warning_gives_no_hint() {
+        let warning = "! You are not logged in to FloxHub. Run 'flox auth login' to log in.\n";
+        let render = |text: &str| crate::failure::render(&failure("flox", &output(1, text)).into());
+        let failed = format!("{warning}error: builder failed\n✘ ERROR: Build failed\n");
+        assert!(!render(&failed).contains("hint"), "{}", render(&failed));
+        let login = format!("{warning}✘ ERROR: You are not logged in to FloxHub.\n");
+        assert!(render(&login).contains("hint: run `flox auth login`"), "{}", render(&login));
     }
 
     #[test]

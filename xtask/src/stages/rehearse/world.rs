@@ -236,10 +236,12 @@ fn install_third_party(sh: &Shell, dir: &Path, version: &Version) -> Result<()> 
     let python = venv.join("bin/python");
     let packages = ["dagster", "dagster-graphql", "dagster-webserver"];
     let requirements = packages.map(|name| format!("{name}=={version}"));
+    // The setuptools that `venv` brings along needs `wheel` to build one.
+    let backends = ["setuptools>=70.1", "hatchling"];
     command::read(cmd!(
         sh,
         "{python} -m pip install --quiet --no-input --disable-pip-version-check
-         {requirements...} setuptools hatchling wheel"
+         {requirements...} {backends...}"
     ))
     .context("failed to install the third-party packages")?;
     Ok(())
