@@ -49,7 +49,10 @@ def rust(path, lines):
     if not lines or not lines[0].startswith("//!"):
         yield 1, "expected the file to open with `//!`, saying what it is for"
     for number, line in enumerate(lines, 1):
-        if len(line) > LONGEST_RUST_LINE:
+        # what the tool printed is quoted as it is
+        quotes = path.startswith("tests/e2e/") or path.endswith("/tests.rs")
+        quotes = quotes or line.lstrip().startswith("error: ")
+        if len(line) > LONGEST_RUST_LINE and not quotes:
             yield number, f"expected at most {LONGEST_RUST_LINE} columns, found {len(line)}"
         code = line.split("//")[0]
         if found := UNFINISHED.search(code):

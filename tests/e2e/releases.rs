@@ -76,7 +76,7 @@ fn an_older_version_on_its_own_branch() {
          Switching to `release/1.9`: a maintenance release, `main` stays as it is
          Switching back to `main`
         error: `release/1.9` is at 1.9.12: releasing 1.9.11 would move it back
-        hint: if that is what you want, do it by hand: `cargo xtask bump`, commit, `cargo xtask publish`
+        hint: to do that nevertheless: `cargo xtask bump`, commit, push, `cargo xtask publish`
     "#]]);
     assert_eq!(scene.state(), before);
 }

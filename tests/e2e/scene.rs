@@ -6,6 +6,9 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
+use xtask::checkout::Checkout;
+use xtask::model::facts::PypiPin;
+use xtask::model::nix_edit::{self, Pins};
 use xtask::stages::rehearse::world::{Options, Upstream, World};
 
 /// The organization that the stand-in catalog lets us write to.
@@ -192,7 +195,29 @@ fn copy_working_tree(to: &Path) {
         fs::create_dir_all(to.join(file).parent().unwrap()).unwrap();
         fs::copy(root.join(file), to.join(file)).unwrap();
     }
+    pin(to);
     git(to, &["init", "--quiet", "--initial-branch=main"]);
     git(to, &["add", "--all", "--force"]);
     git(to, &["commit", "--quiet", "--message=The working tree under test"]);
+}
+
+/// Pins the expressions at 1.12.1 with its real hashes, where every test starts, whatever the
+/// repository is pinned at by now.
+fn pin(dir: &Path) {
+    let checkout = Checkout::open(dir).unwrap();
+    let version: semver::Version = "1.12.1".parse().unwrap();
+    let pins = Pins {
+        tag: version.to_string(),
+        source_hash: "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=".parse().unwrap(),
+        pypi: vec![PypiPin {
+            name: "dagster-webserver".to_owned(),
+            version: version.to_string(),
+            hash: "sha256-9CaA9m+CP0S++SmzGFOgiEifQ4/l9qCJapiOUrO0R7w=".parse().unwrap(),
+        }],
+        version,
+    };
+    let files = checkout.nix_files().unwrap();
+    for file in nix_edit::repin(&files, &checkout.scope(), &pins).unwrap() {
+        fs::write(dir.join(file.path), file.text).unwrap();
+    }
 }

@@ -1,7 +1,8 @@
-//! The one error type that the command line knows: what failed, how it ends the process, what to do.
+//! The one error type that the command line knows: what failed, how it ends the process, what to
+//! do.
 //!
-//! Code anywhere returns `anyhow::Result`; where the exit code is not the plain 1, or a next step is
-//! known, the error is a [`Failure`]. `report` prints a chain once, in the form
+//! Code anywhere returns `anyhow::Result`; where the exit code is not the plain 1, or a next step
+//! is known, the error is a [`Failure`]. `report` prints a chain once, in the form
 //!
 //! ```text
 //! error: failed to list tags of `dagster-io/dagster`

@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM: the first asks the running step to stop and clean up, the second ends at once.
+//! SIGINT and SIGTERM: the first asks the running step to stop and clean up, the second ends at
+//! once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

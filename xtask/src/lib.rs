@@ -3,11 +3,12 @@
 //! One direction, one value per step; no step reaches back:
 //!
 //! ```text
-//! tags ─watch─▶ Release ─inspect─▶ Facts ─plan─▶ Plan ─bump─▶ tree ─build─▶ Built ─smoke─▶ Smoked ─publish─▶ Published
+//! tags ─watch─▶ Release ─inspect─▶ Facts ─plan─▶ Plan ─bump─▶ tree
+//!      ─build─▶ Built ─smoke─▶ Smoked ─publish─▶ Published
 //! ```
 //!
-//! [`stages`] has one module per command, [`model`] is pure, [`tools`] has one module for each thing
-//! outside this program.
+//! [`stages`] has one module per command, [`model`] is pure, [`tools`] has one module for each
+//! thing outside this program.
 
 pub mod checkout;
 pub mod cli;

@@ -1,4 +1,5 @@
-//! The edits that bring the Nix files from what they say to what the facts say. Pure; prints as a patch.
+//! The edits that bring the Nix files from what they say to what the facts say. Pure; prints as a
+//! patch.
 
 use std::fmt::Write as _;
 
@@ -66,11 +67,13 @@ impl Plan {
     pub fn commit_message(&self) -> String {
         let Facts { release, source_hash } = &self.facts;
         let mut text = format!(
-            "dagster {}\n\nFrom {}. Source: tag {} at commit\n{}\n  {source_hash}\n",
+            "dagster {}\n\nFrom {}.\n\n\
+             source  tag {}, commit {}\n        {source_hash}\n",
             release.version, self.from.version.value, release.tag, release.commit
         );
         for wheel in &release.wheels {
-            let _ = write!(text, "Wheel of {} {}\n  {}\n", wheel.name, wheel.version, wheel.hash);
+            let _ =
+                write!(text, "wheel   {} {}\n        {}\n", wheel.name, wheel.version, wheel.hash);
         }
         text
     }

@@ -81,6 +81,7 @@ pub fn build(checkout: &Checkout, variant: Variant) -> Result<Built> {
     Ok(Built { variant, version, tree, outputs })
 }
 
-fn link(checkout: &Checkout, attribute: &str) -> PathBuf {
+/// Where flox links to what it built.
+pub(super) fn link(checkout: &Checkout, attribute: &str) -> PathBuf {
     checkout.root.join(flox::DIR).join(format!("result-{attribute}"))
 }

@@ -45,7 +45,8 @@ pub fn on_index(checkout: &Checkout, version: &Version) -> Result<OnIndex> {
 /// Finds a release.
 ///
 /// # Errors
-/// Status 1 when there is no such tag; 3 when upstream has not finished the version or took it back.
+/// Status 1 when there is no such tag; 3 when upstream has not finished the version or took it
+/// back.
 pub fn release(checkout: &Checkout, version: &Version) -> Result<Release> {
     let tag = version.to_string();
     ui::step("Inspecting", format!("{} {version}", checkout.config.upstream.repository));

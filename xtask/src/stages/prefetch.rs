@@ -1,4 +1,5 @@
-//! `prefetch`: prints the hash that `fetchFromGitHub` wants, computed here while the archive streams.
+//! `prefetch`: prints the hash that `fetchFromGitHub` wants, computed here while the archive
+//! streams.
 
 use std::fs::File;
 use std::path::Path;

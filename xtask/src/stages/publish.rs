@@ -117,7 +117,8 @@ pub fn is_published(
     Ok(flox.show(org, attribute)?.iter().any(|listed| listed.is_for(version, system)))
 }
 
-/// The error of a run that stopped at one package; what is in the catalog by then decides the status.
+/// The error of a run that stopped at one package; what is in the catalog by then decides the
+/// status.
 fn stopped(done: &[Published], org: &str, attribute: &str, error: anyhow::Error) -> anyhow::Error {
     if done.is_empty() {
         return Failure::failed(format!(

@@ -159,7 +159,8 @@ fn dry_run(checkout: &Checkout, version: &Version, variants: &[Variant]) -> Resu
     Ok(())
 }
 
-/// Decides where a version is released: a version older than the one here never moves this branch back.
+/// Decides where a version is released: a version older than the one here never moves this branch
+/// back.
 fn place(checkout: &Checkout, branch: &str, version: &Version) -> Result<Place> {
     let config = &checkout.config;
     let maintenance = config.maintenance_branch(version);
@@ -261,7 +262,7 @@ fn check_order(checkout: &Checkout, there: &There<'_>, version: &Version) -> Res
         return Err(Failure::decision(format!(
             "`{branch}` is at {pinned}: releasing {version} would move it back"
         ))
-        .hint("if that is what you want, do it by hand: `cargo xtask bump`, commit, `cargo xtask publish`")
+        .hint("to do that nevertheless: `cargo xtask bump`, commit, push, `cargo xtask publish`")
         .into());
     }
     Ok(())

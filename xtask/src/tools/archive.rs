@@ -4,8 +4,8 @@
 //! hash is that of the tree below the archive's one top directory, which is what `fetchFromGitHub`
 //! calls `hash`. The spool is needed because a NAR is sorted by name and an archive is not.
 //!
-//! Headers are those of POSIX.1-2001 ("pax Interchange Format") and of GNU tar (long names). What an
-//! honest archive of a repository does not have is refused: see the tests.
+//! Headers are those of POSIX.1-2001 ("pax Interchange Format") and of GNU tar (long names). What
+//! an honest archive of a repository does not have is refused: see the tests.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
@@ -112,8 +112,8 @@ impl Archive {
         Ok(Sri::from_digest(sink.0.finalize().into()))
     }
 
-    /// The commit that `git archive` says the archive is of: 40 or 64 hexadecimal digits, the comment
-    /// of its global extended header.
+    /// The commit that `git archive` says the archive is of: 40 or 64 hexadecimal digits, the
+    /// comment of its global extended header.
     pub fn commit(&self) -> Option<&str> {
         self.commit.as_deref()
     }

@@ -1,9 +1,10 @@
 //! Edits of tracked files that can be taken back: all of them or none, whatever happens.
 //!
-//! Before the first file is touched, a journal with every file's text before and after is written to
-//! git's own directory. Each file is then replaced by a rename, so it is whole at any moment. The
-//! journal goes away when the edits are kept or taken back; one that is found later was left by a run
-//! that was killed, and [`Edits::recover`] puts the files back, unless somebody edited them since.
+//! Before the first file is touched, a journal with every file's text before and after is written
+//! to git's own directory. Each file is then replaced by a rename, so it is whole at any moment.
+//! The journal goes away when the edits are kept or taken back; one that is found later was left by
+//! a run that was killed, and [`Edits::recover`] puts the files back, unless somebody edited them
+//! since.
 
 use std::fs;
 use std::io::Write as _;

@@ -1,9 +1,9 @@
 //! `flox`: arguments, environment, and what its words mean (flox 1.14).
 //!
-//! flox ends with 0 or 1 only, and says on stderr what happened. Its stable phrases are matched, most
-//! specific first; anything else is reported as it stands after the last `✘ ERROR: `. It is run with
-//! piped streams, without `-q` (which hides errors), and without any `FLOX_*` variable but the ones
-//! set here: flox reads each of them as a configuration key.
+//! flox ends with 0 or 1 only, and says on stderr what happened. Its stable phrases are matched,
+//! most specific first; anything else is reported as it stands after the last `✘ ERROR: `. It is
+//! run with piped streams, without `-q` (which hides errors), and without any `FLOX_*` variable but
+//! the ones set here: flox reads each of them as a configuration key.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
@@ -202,8 +202,8 @@ fn outcome(output: &Output) -> Result<Outcome, Failure> {
             return Ok(Outcome::AlreadyPublished);
         }
         return Err(Failure::failed(
-            "`flox publish` exited with status 0 and said neither `Package published successfully.` \
-             nor `Package already published.`",
+            "`flox publish` exited with status 0 and said neither that it published the package \
+             nor that it was published before",
         )
         .hint("look at the catalog: `cargo xtask status`"));
     }
@@ -250,8 +250,8 @@ fn failure(command: &str, output: &Output) -> Failure {
     }
 }
 
-/// The cause in flox's stderr: what follows the last `✘ ERROR: `, and for a failed build, whose last
-/// error says only that, the lines above it.
+/// The cause in flox's stderr: what follows the last `✘ ERROR: `, and for a failed build, whose
+/// last error says only that, the lines above it.
 fn cause(stderr: &str) -> String {
     let Some(at) = stderr.rfind(ERROR) else {
         return tail(stderr, 20);

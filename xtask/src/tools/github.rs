@@ -1,7 +1,7 @@
 //! GitHub's REST API, read through octocrab.
 //!
-//! `GITHUB_API_URL` and `GITHUB_SERVER_URL` are the bases, as in Actions; `GITHUB_TOKEN` is optional
-//! for reading and is handed to octocrab only.
+//! `GITHUB_API_URL` and `GITHUB_SERVER_URL` are the bases, as in Actions; `GITHUB_TOKEN` is
+//! optional for reading and is handed to octocrab only.
 
 use anyhow::{Context as _, Result};
 use octocrab::Octocrab;

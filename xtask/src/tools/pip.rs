@@ -1,8 +1,8 @@
 //! PyPI, always asked through the user's own `python3 -m pip`.
 //!
 //! So a maintainer's mirror, proxy and certificates just work, and no index address stands here.
-//! Only wheels are asked for: pip would have to run a source distribution's own code to describe it.
-//! The report's format is pip's `--report` version 1.
+//! Only wheels are asked for: pip would have to run a source distribution's own code to describe
+//! it. The report's format is pip's `--report` version 1.
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -157,14 +157,14 @@ fn read_report(output: &Output, requirements: &[String]) -> Result<Vec<Wheel>> {
     Ok(wheels)
 }
 
-/// Did pip reach every index, and none has the package? When it could not reach one it ends with the
-/// same words.
+/// Did pip reach every index, and none has the package? When it could not reach one it ends with
+/// the same words.
 fn is_absence(output: &Output) -> bool {
     output.stderr.contains("No matching distribution found for") && unreachable(output).is_none()
 }
 
-/// The page that pip says it could not fetch. A project that an index does not know is no such page,
-/// though pip uses the same words with status 404.
+/// The page that pip says it could not fetch. A project that an index does not know is no such
+/// page, though pip uses the same words with status 404.
 fn unreachable(output: &Output) -> Option<&str> {
     output.stdout.lines().chain(output.stderr.lines()).find(|line| {
         ["Retrying (", "HTTP error", "Could not fetch URL", "Max retries"]
@@ -236,7 +236,8 @@ mod tests {
         let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         let stdout = format!(
             r#"{{"install": [{{"metadata": {{"name": "dagster_webserver", "version": "1.12.16"}},
-                "download_info": {{"url": "x", "archive_info": {{"hashes": {{"sha256": "{hex}"}}}}}}}}]}}"#
+                "download_info": {{"url": "x", 
+                "archive_info": {{"hashes": {{"sha256": "{hex}"}}}}}}}}]}}"#
         );
         let wanted = ["dagster-webserver==1.12.16".to_owned()];
         let mut output = Output { status: Some(0), stdout, stderr: String::new() };

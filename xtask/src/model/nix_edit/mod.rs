@@ -1,11 +1,11 @@
 //! Edits of Nix expressions through a lossless syntax tree: what is pinned, and pinning it anew.
 //!
-//! Edits are made by meaning. A `fetchFromGitHub` of upstream's repository gets its `rev` (or `tag`)
-//! and its `hash` (or `sha256`) together, a `fetchPypi` of one of upstream's packages its version
-//! and hash, and `version = "…"` and `name = "…-<version>"` follow. A value may be a literal, or
-//! whatever leads to one: `let`, `rec`, `inherit`, `finalAttrs`, `"refs/tags/${version}"`, an
-//! attribute of another package's file (see `scope`). Only characters between the quotes of such
-//! literals ever change.
+//! Edits are made by meaning. A `fetchFromGitHub` of upstream's repository gets its `rev` (or
+//! `tag`) and its `hash` (or `sha256`) together, a `fetchPypi` of one of upstream's packages its
+//! version and hash, and `version = "…"` and `name = "…-<version>"` follow. A value may be a
+//! literal, or whatever leads to one: `let`, `rec`, `inherit`, `finalAttrs`,
+//! `"refs/tags/${version}"`, an attribute of another package's file (see `scope`). Only characters
+//! between the quotes of such literals ever change.
 //!
 //! What is not understood is refused by file and line, and then nothing is edited: a commit as
 //! `rev`, a condition, a call; a hash that would stay while what it belongs to changes; the old

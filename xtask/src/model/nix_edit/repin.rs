@@ -177,7 +177,8 @@ impl Edit<'_> {
 
     fn stale(&self, what: &str, old: &str, new: &str, hash: &HashPin) -> Failure {
         Failure::failed(format!(
-            "expected another hash of `{what}` for {new} than for {old}, found `{}` for both at `{}`",
+            "expected another hash of `{what}` for {new} than for {old}, found `{}` for both at \
+             `{}`",
             hash.value,
             self.sources().place_of(&hash.literal)
         ))

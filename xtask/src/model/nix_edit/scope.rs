@@ -201,7 +201,8 @@ impl Sources {
                 self.select_update(&code, update, path, depth)
             }
             Expr::Apply(call) => self.select_result(&code, call, path, depth),
-            // The functions around a file's expression, or the attributes a builder's function makes.
+            // The functions around a file's expression, or the attributes a builder's function
+            // makes.
             Expr::Lambda(lambda) => match lambda.body() {
                 Some(expr) => self.select(&Code { expr, ..code }, path, depth + 1),
                 None => Err(self.refuse(&code)),

@@ -193,7 +193,7 @@ impl World {
         let exe = std::env::current_exe()?;
         let text = format!(
             "#!/bin/sh\n\
-             # Runs a command in the clone of this rehearsal, with its upstream, flox and catalog.\n\
+             # Runs a command in the clone of this rehearsal, with its upstream and its catalog.\n\
              cd {} && exec {} rehearse --enter {} -- \"$@\"\n",
             quoted(&self.source),
             quoted(&exe),

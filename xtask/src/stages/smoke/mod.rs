@@ -21,14 +21,13 @@ use semver::Version;
 use self::report::Job;
 use self::sandbox::Sandbox;
 use self::tree::Tree;
-use super::build::{Built, BuiltOutput};
+use super::build::{self, Built, BuiltOutput};
 use crate::checkout::Checkout;
 use crate::cli::VariantArg;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::model::config::Variant;
 use crate::model::version;
-use crate::tools::flox;
 use crate::ui;
 
 /// How long one command may take.
@@ -98,7 +97,7 @@ fn outputs(checkout: &Checkout, variant: Variant, version: &Version) -> Result<V
         .config
         .attributes_of(variant, version)
         .map(|attribute| {
-            let link = checkout.root.join(flox::DIR).join(format!("result-{attribute}"));
+            let link = build::link(checkout, attribute);
             let path = link.canonicalize().map_err(|_| {
                 Failure::failed(format!("expected a build at `{}`, found none", link.display()))
                     .hint(format!("`cargo xtask build --variant {variant}`"))

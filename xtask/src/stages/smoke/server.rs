@@ -128,7 +128,8 @@ fn is_clash(ended: &Option<Ended>) -> bool {
 }
 
 /// Up to 1.9 the server does not end its code server, which would go by itself once it has missed
-/// the heartbeat for 45 seconds. As a service manager does, what is left is told to end; it must obey.
+/// the heartbeat for 45 seconds. As a service manager does, what is left is told to end; it must
+/// obey.
 fn stop(server: Server) -> Outcome {
     let mut process = server.process;
     let what = "`dagster-webserver`";

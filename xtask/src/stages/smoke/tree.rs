@@ -119,8 +119,8 @@ impl Part {
         self.root.join("bin").join(name)
     }
 
-    /// The file that importing a package of this part must come from. The directory's number is that
-    /// of the tree, which an interpreter that stands in for another does not have.
+    /// The file that importing a package of this part must come from. The directory's number is
+    /// that of the tree, which an interpreter that stands in for another does not have.
     pub fn module_file(&self, package: &Package) -> PathBuf {
         let file = format!("site-packages/{}/__init__.py", package.module);
         let lib = self.root.join("lib");

@@ -1,3 +1,5 @@
+//! What is accepted, and hashed as Nix does, and what is refused, in which words.
+
 use std::io::Write as _;
 
 use expect_test::expect;
