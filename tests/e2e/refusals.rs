@@ -1,6 +1,7 @@
 //! What is refused: each with its message, its exit status, and nothing written.
 
 use std::fs;
+use std::process::Command;
 
 use expect_test::expect;
 
@@ -278,6 +279,136 @@ fn a_file_that_is_not_there() {
         ----- stderr
         error: no such file: `./no-such.tar.gz`
         hint: give a version like `1.9.12`, a URL, or the path of a `.tar.gz`
+    "#]],
+    );
+}
+
+#[test]
+fn a_version_that_upstream_took_back() {
+    let scene = Scene::new();
+    refused(
+        &scene,
+        &["release", "1.12.0"],
+        &expect![[r#"
+        status: 3
+        ----- stdout
+        ----- stderr
+        Inspecting dagster-io/dagster 1.12.0
+        error: upstream took 1.12.0 back: `dagster==1.12.0` yanked on PyPI
+        hint: release another version
+    "#]],
+    );
+}
+
+#[test]
+fn an_expression_that_names_the_old_version() {
+    let scene = Scene::new();
+    let file = scene.clone_path("nix/separate/dagster-pipes.nix");
+    let text = fs::read_to_string(&file).unwrap();
+    let edited = text.replace("pname = ", "DAGSTER_VERSION = \"is 1.12.1\";\n  pname = ");
+    fs::write(&file, &edited).unwrap();
+    refused(
+        &scene,
+        &["bump", "1.12.2"],
+        &expect![[r#"
+        status: 1
+        ----- stdout
+        ----- stderr
+        Inspecting dagster-io/dagster 1.12.2
+           Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz
+                   source sha256-0rX5fxUaw1SWygVTw9sT9/OlV3pYsFSrBt97azcm1zY=
+        error: expected no `1.12.1` in the code after the edit, found `is 1.12.1` at `nix/separate/dagster-pipes.nix:8`
+        hint: refer to the version instead (`${version}`)
+    "#]],
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), edited);
+}
+
+#[test]
+fn two_hashes_for_one_source() {
+    let scene = Scene::new();
+    let file = scene.clone_path("nix/combined/dagster-complete.nix");
+    let text = fs::read_to_string(&file).unwrap();
+    let edited = text.replace("tag = version;", "tag = version;\n    sha256 = \"\";");
+    fs::write(&file, &edited).unwrap();
+    refused(
+        &scene,
+        &["bump", "1.12.2"],
+        &expect![[r#"
+            status: 1
+            ----- stdout
+            ----- stderr
+            error: expected one `hash` or `sha256` for `dagster-io/dagster` in `nix/combined/dagster-complete.nix`, found 2 (lines 30 and 31)
+            hint: keep one; the tool does not guess which source gets built
+        "#]],
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), edited);
+}
+
+#[test]
+fn an_archive_that_escapes() {
+    let scene = Scene::new();
+    let script = "import io, sys, tarfile\n\
+        with tarfile.open(sys.argv[1], 'w:gz') as tar:\n    \
+            info = tarfile.TarInfo('top/../../etc/passwd')\n    \
+            tar.addfile(info, io.BytesIO())\n";
+    let path = scene.path("escape.tar.gz");
+    let made = Command::new("python3").args(["-c", script]).arg(&path).status().unwrap();
+    assert!(made.success());
+    refused(
+        &scene,
+        &["prefetch", path.to_str().unwrap()],
+        &expect![[r#"
+        status: 1
+        ----- stdout
+        ----- stderr
+        error: failed to read the archive `[WORLD]/escape.tar.gz`
+          Caused by: entry `top/../../etc/passwd` escapes the archive's top directory
+    "#]],
+    );
+}
+
+#[test]
+fn an_archive_beyond_the_limit() {
+    let scene = Scene::new();
+    let config = scene.clone_path("release.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("archive_bytes = 4_000_000_000", "archive_bytes = 4000"))
+        .unwrap();
+    refused(
+        &scene,
+        &["bump", "1.12.2"],
+        &expect![[r#"
+        status: 1
+        ----- stdout
+        ----- stderr
+        Inspecting dagster-io/dagster 1.12.2
+           Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz
+        error: failed to read the archive `[UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz`
+          Caused by: the archive unpacks to more than 4000 bytes, the limit of `release.toml`
+    "#]],
+    );
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key() {
+    let scene = Scene::new();
+    let config = scene.clone_path("release.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("[limits]", "[limits]\narchive_bites = 1")).unwrap();
+    refused(
+        &scene,
+        &["status"],
+        &expect![[r#"
+        status: 2
+        ----- stdout
+        ----- stderr
+        error: failed to read `release.toml`
+          Caused by: TOML parse error at line 9, column 1
+              |
+            9 | archive_bites = 1
+              | ^^^^^^^^^^^^^
+            unknown field `archive_bites`, expected `archive_bytes` or `archive_entries`
     "#]],
     );
 }

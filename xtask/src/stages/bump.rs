@@ -26,6 +26,8 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
         // What an interrupted run left is put back first: the plan is made of what is there then.
         Edits::recover(checkout)?;
     }
+    // Files that cannot be read are refused before anything is downloaded.
+    checkout.pinned()?;
     let plan = plan(checkout, inspect::facts(checkout, inspect::release(checkout, &version)?)?)?;
     if args.dry_run {
         explain(&plan);
