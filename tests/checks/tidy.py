@@ -43,6 +43,8 @@ def everywhere(path, lines):
     for number, line in enumerate(lines, 1):
         if re.match(r"(<{7}|>{7}) ", line):
             yield number, "holds a conflict marker"
+        if re.search(r"[ \t]$", line):
+            yield number, "ends in white space"
 
 
 def rust(path, lines):
@@ -105,6 +107,7 @@ SEEDED = [
     ("a.md", "see https://" + REGISTRIES[0] + "/simple", "package registry"),
     ("a.md", "cd /" + "root/work", "home directory"),
     ("a.md", "<" * 7 + " ours", "conflict marker"),
+    ("a.md", "text ", "ends in white space"),
     ("a.rs", "fn main() {}", "open with"),
     ("a.rs", "//! A.\n" + "x" * 101, "at most 100 columns"),
     ("a.rs", "//! A.\nfn f() { todo" + "!() }", "holds `todo!`"),

@@ -23,11 +23,10 @@ fn a_newer_version_on_main() {
     assert_eq!(scene.git(&["log", "-1", "--format=%s"]), "dagster 1.12.2");
     assert_eq!(scene.git(&["rev-parse", "HEAD"]), scene.git(&["rev-parse", "origin/main"]));
     expect![[r#"
-         nix/combined/dagster-complete.nix  | 6 +++---
-         nix/separate/dagster-src.nix       | 4 ++--
-         nix/separate/dagster-webserver.nix | 2 +-
-         3 files changed, 6 insertions(+), 6 deletions(-)"#]]
-    .assert_eq(&scene.git(&["show", "--stat", "--format=", "HEAD"]));
+        3	3	nix/combined/dagster-complete.nix
+        2	2	nix/separate/dagster-src.nix
+        1	1	nix/separate/dagster-webserver.nix"#]]
+    .assert_eq(&scene.git(&["show", "--numstat", "--format=", "HEAD"]));
 
     let before = scene.state();
     scene.run(&["release", "1.12.2"]).check(&expect![[r#"
@@ -134,11 +133,11 @@ fn a_dry_run_is_what_bump_writes() {
         +++ b/nix/combined/dagster-complete.nix
         @@ -13,7 +13,7 @@
          }:
- 
+
          let
         -  version = "1.12.1";
         +  version = "1.9.12";
- 
+
            # Upstream split dagster-shared off in 1.10.6.
            hasShared = lib.versionAtLeast version "1.10.6";
         @@ -27,7 +27,7 @@
@@ -148,7 +147,7 @@ fn a_dry_run_is_what_bump_writes() {
         -    hash = "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=";
         +    hash = "sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c=";
            };
- 
+
            dagster-pipes = python312Packages.buildPythonPackage {
         @@ -216,7 +216,7 @@
                format = "wheel";
@@ -157,14 +156,14 @@ fn a_dry_run_is_what_bump_writes() {
         -      hash = "sha256-9CaA9m+CP0S++SmzGFOgiEifQ4/l9qCJapiOUrO0R7w=";
         +      hash = "sha256-EID/pvaG/CJecNYYjexlzQwEkqy+aKLM0pZNJ2Qwxd0=";
              };
- 
+
              dependencies = dagster-webserver-dependencies;
         diff --git a/nix/separate/dagster-src.nix b/nix/separate/dagster-src.nix
         --- a/nix/separate/dagster-src.nix
         +++ b/nix/separate/dagster-src.nix
         @@ -5,7 +5,7 @@
          }:
- 
+
          let
         -  version = "1.12.1";
         +  version = "1.9.12";
@@ -190,7 +189,7 @@ fn a_dry_run_is_what_bump_writes() {
         -    hash = "sha256-9CaA9m+CP0S++SmzGFOgiEifQ4/l9qCJapiOUrO0R7w=";
         +    hash = "sha256-EID/pvaG/CJecNYYjexlzQwEkqy+aKLM0pZNJ2Qwxd0=";
            };
- 
+
            inherit dependencies;
         ----- stderr
         Inspecting dagster-io/dagster 1.9.12

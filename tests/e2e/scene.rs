@@ -122,9 +122,11 @@ impl Ran {
         &self.raw_stdout
     }
 
+    /// All of it as text without white space at line ends, which editors and mailers take away.
     pub fn block(&self) -> String {
         let Self { status, stdout, stderr, .. } = self;
-        format!("status: {status}\n----- stdout\n{stdout}----- stderr\n{stderr}")
+        let block = format!("status: {status}\n----- stdout\n{stdout}----- stderr\n{stderr}");
+        block.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
     }
 
     #[track_caller]

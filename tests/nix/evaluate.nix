@@ -1,0 +1,44 @@
+# What a check needs to know of every package: evaluated strictly, over the double in nixpkgs.nix.
+#
+#     nix-instantiate --eval --strict --json tests/nix/evaluate.nix --arg root ./.
+{
+  root,
+}:
+
+let
+  pkgs = import ./nixpkgs.nix;
+  inherit (builtins) attrNames listToAttrs mapAttrs readDir replaceStrings;
+
+  packages = import (root + "/nix/default.nix") { inherit pkgs; };
+
+  # As Flox calls the files below .flox/pkgs: each over nixpkgs and its siblings, its own name being
+  # nixpkgs' previous one.
+  doors = readDir (root + "/flox/.flox/pkgs");
+  flox = listToAttrs (
+    map (file: rec {
+      name = replaceStrings [ ".nix" ] [ "" ] file;
+      value = pkgs.newScope (flox // { ${name} = throw "Circular dependency detected."; }) (
+        root + "/flox/.flox/pkgs/${file}"
+      ) { };
+    }) (attrNames doors)
+  );
+
+  shown = package: {
+    inherit (package) drvPath pname version;
+    meta = {
+      inherit (package.meta) description homepage changelog platforms outputsToInstall;
+      license = package.meta.license.spdxId;
+      mainProgram = package.meta.mainProgram or null;
+    };
+    dependencies = map (dependency: dependency.pname) (package.dependencies or [ ]);
+  };
+
+  complete = packages.dagster-complete;
+in
+{
+  inherit doors;
+  nix = mapAttrs (_: shown) packages;
+  flox = mapAttrs (name: _: flox.${name}.drvPath) packages;
+  # the components inside the combined variant
+  combined = mapAttrs (name: _: complete.${name}.drvPath) (removeAttrs packages [ "dagster-complete" ]);
+}
