@@ -16,6 +16,7 @@ pub const FILE: &str = "release.toml";
 pub struct Config {
     pub upstream: Upstream,
     pub limits: Limits,
+    pub smoke: Smoke,
     pub catalog: Catalog,
     pub git: Git,
     #[serde(rename = "package")]
@@ -40,6 +41,18 @@ pub struct Limits {
     pub archive_bytes: u64,
     /// Entries that a source archive may hold.
     pub archive_entries: u64,
+}
+
+/// Budgets of the smoke test.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smoke {
+    /// Seconds that one command may take.
+    pub command_seconds: u64,
+    /// Seconds after which no probe is started.
+    pub seconds: u64,
+    /// Percent that a closure may grow or shrink by, from one release to the next.
+    pub closure_percent: u8,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use semver::Version;
 
-use super::build;
 use super::smoke::{self, Smoked};
 use crate::checkout::Checkout;
 use crate::cli::{OrgArg, VariantArg};
@@ -23,6 +22,8 @@ pub struct Args {
     variant: VariantArg,
     #[command(flatten)]
     org: OrgArg,
+    #[command(flatten)]
+    smoke: smoke::Options,
 }
 
 /// One package that users can install now.
@@ -38,10 +39,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let org = args.org.resolve(checkout)?;
     check_flox(checkout)?;
     check_git(checkout)?;
-    let mut smoked = Vec::new();
-    for &variant in args.variant.variants() {
-        smoked.push(smoke::smoke(checkout, build::build(checkout, variant)?)?);
-    }
+    let smoked = smoke::build_and_smoke(checkout, args.variant.variants(), &args.smoke)?;
     report(&publish(checkout, &smoked, org)?);
     Ok(())
 }

@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result};
 use semver::Version;
 
 use super::publish::{self, Published};
-use super::smoke::{self, Smoked};
-use super::{build, bump, inspect};
+use super::smoke;
+use super::{bump, inspect};
 use crate::checkout::Checkout;
 use crate::cli::{OrgArg, VariantArg};
 use crate::failure::Failure;
@@ -33,6 +33,8 @@ pub struct Args {
     variant: VariantArg,
     #[command(flatten)]
     org: OrgArg,
+    #[command(flatten)]
+    smoke: smoke::Options,
 }
 
 /// Where a release is made.
@@ -93,7 +95,7 @@ fn release_here(
     bump::explain(&plan);
 
     let edits = Edits::write(checkout, &plan)?;
-    let smoked = build_and_smoke(checkout, variants)?;
+    let smoked = smoke::build_and_smoke(checkout, variants, &args.smoke)?;
     interrupt::check()?;
     if args.no_publish {
         ui::step(
@@ -104,18 +106,19 @@ fn release_here(
     }
     if !plan.is_empty() {
         ui::step("Committing", format!("dagster {version} on `{branch}`"));
-        checkout.git().commit(&plan.commit_message(), &plan.paths())?;
+        let mut message = plan.commit_message();
+        let trailers: Vec<String> = smoked
+            .iter()
+            .filter_map(|smoked| smoked.trailer().transpose())
+            .collect::<Result<_>>()?;
+        if !trailers.is_empty() {
+            message += &format!("\n{}", trailers.concat());
+        }
+        checkout.git().commit(&message, &plan.paths())?;
     }
     edits.keep()?;
     push(checkout, branch, &version)?;
     publish::publish(checkout, &smoked, org).map(Some)
-}
-
-fn build_and_smoke(checkout: &Checkout, variants: &[Variant]) -> Result<Vec<Smoked>> {
-    variants
-        .iter()
-        .map(|&variant| smoke::smoke(checkout, build::build(checkout, variant)?))
-        .collect()
 }
 
 fn push(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> {

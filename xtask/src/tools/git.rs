@@ -124,6 +124,15 @@ impl<'a> Git<'a> {
         command::read(cmd!(sh, "git log -1 --format=%s {rev}"))
     }
 
+    /// The message of the newest commit here with a line that starts with a text.
+    pub fn last_message_with(&self, start: &str) -> Result<Option<String>> {
+        let sh = self.sh;
+        let pattern = format!("^{start}");
+        let found =
+            command::read(cmd!(sh, "git log -1 --format=%B --basic-regexp --grep {pattern}"))?;
+        Ok(Some(found).filter(|message| !message.is_empty()))
+    }
+
     /// Does the remote have this branch, as last fetched?
     pub fn is_on_remote(&self, branch: &str, remote: &str) -> Result<bool> {
         self.ref_exists(&format!("refs/remotes/{remote}/{branch}"))

@@ -10,3 +10,4 @@ pub mod github;
 pub mod http;
 pub mod pip;
 pub mod process;
+pub mod store;

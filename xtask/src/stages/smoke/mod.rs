@@ -5,33 +5,39 @@
 //! the tree. They see no variable of ours, no home of ours, and no network but loopback is needed.
 //! Nothing is built here, and nothing in a tree is written to.
 
+mod closure;
+mod daemon;
+mod formats;
 mod probes;
 mod python;
 mod report;
 mod sandbox;
 mod server;
+mod together;
 mod tree;
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use semver::Version;
 
-use self::report::Job;
+use self::closure::{Closure, Last};
+use self::report::{Job, Report};
 use self::sandbox::Sandbox;
+use self::together::Together;
 use self::tree::Tree;
 use super::build::{self, Built, BuiltOutput};
+use super::publish;
 use crate::checkout::Checkout;
-use crate::cli::VariantArg;
+use crate::cli::{Format, VariantArg};
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::model::config::Variant;
+use crate::model::closure::{from_message, trailer, trailer_start};
+use crate::model::config::{self, Variant};
 use crate::model::version;
 use crate::ui;
-
-/// How long one command may take.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Validate what was built
 #[derive(clap::Args)]
@@ -47,16 +53,40 @@ pub struct Args {
     /// Only this package of DIR; may be given more than once
     #[arg(long = "package", value_name = "NAME", requires = "root")]
     packages: Vec<String>,
+    /// json: the report on stdout
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    format: Format,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What every command that smokes takes.
+#[derive(clap::Args, Clone, Default)]
+pub struct Options {
+    /// A probe that may be skipped; may be given more than once
+    #[arg(long = "allow-skip", value_name = "PROBE")]
+    may_skip: Vec<String>,
+    /// Write the smoke report as json, junit or markdown (added to the file); may be given more
+    /// than once
+    #[arg(long = "report", value_name = "KIND=FILE")]
+    reports: Vec<formats::Target>,
 }
 
 /// One variant that passed its smoke test. Nothing else makes one.
 pub struct Smoked {
     built: Built,
+    closure: Option<Closure>,
 }
 
 impl Smoked {
     pub fn built(&self) -> &Built {
         &self.built
+    }
+
+    /// What the commit of a release remembers of this variant on this system, a line.
+    pub fn trailer(&self) -> Result<Option<String>> {
+        let Some(closure) = self.closure else { return Ok(None) };
+        Ok(Some(trailer(self.built.variant, &publish::system()?, closure)))
     }
 }
 
@@ -64,31 +94,67 @@ impl Smoked {
 struct Smoke<'a> {
     tree: &'a Tree,
     scratch: PathBuf,
-    deadline: Duration,
+    budget: config::Smoke,
+    end: Instant,
+    /// The checkout that the tree was built from.
+    checkout: Option<&'a Path>,
+    last: Option<Last>,
+    /// The parts merged, where there are several.
+    together: Option<Together>,
+    /// What one of the probes measures.
+    closure: Mutex<Option<Closure>>,
 }
 
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
+    let mut runs = Vec::new();
     if let (Some(root), Some(expect)) = (&args.root, &args.expect) {
         let version = version::parse(expect)?;
         let tree = Tree::at(&checkout.config, root, &version, &args.packages)?;
-        return check(&tree);
+        runs.push(check(&tree, checkout, None, &args.options)?);
+    } else {
+        let version = checkout.pinned_version()?;
+        for &variant in args.variant.variants() {
+            let outputs = outputs(checkout, variant, &version)?;
+            let tree = Tree::of_outputs(&checkout.config, variant, &version, &outputs);
+            runs.push(check(&tree, checkout, Some(variant), &args.options)?);
+        }
     }
-    let version = checkout.pinned_version()?;
-    for &variant in args.variant.variants() {
-        let outputs = outputs(checkout, variant, &version)?;
-        check(&Tree::of_outputs(&checkout.config, variant, &version, &outputs))?;
+    let (reports, failures): (Vec<Report>, Vec<Option<Failure>>) = runs.into_iter().unzip();
+    formats::write(&args.options.reports, &reports)?;
+    if args.format == Format::Json {
+        ui::print(&formats::json(&reports));
     }
-    Ok(())
+    match failures.into_iter().flatten().next() {
+        Some(failure) => Err(failure.into()),
+        None => Ok(()),
+    }
 }
 
-/// Validates a variant that was just built.
+/// Builds and validates variants, up to one that does not pass.
 ///
 /// # Errors
 /// Names the first probe that failed and lists the others; the logs are kept and their place named.
-pub fn smoke(checkout: &Checkout, built: Built) -> Result<Smoked> {
-    let config = &checkout.config;
-    check(&Tree::of_outputs(config, built.variant, &built.version, &built.outputs))?;
-    Ok(Smoked { built })
+pub fn build_and_smoke(
+    checkout: &Checkout,
+    variants: &[Variant],
+    options: &Options,
+) -> Result<Vec<Smoked>> {
+    let mut reports = Vec::new();
+    let mut smoked = Vec::new();
+    for &variant in variants {
+        let built = build::build(checkout, variant)?;
+        let tree = Tree::of_outputs(&checkout.config, variant, &built.version, &built.outputs);
+        let (report, failure) = check(&tree, checkout, Some(variant), options)?;
+        let closure = report.closure;
+        reports.push(report);
+        if let Some(failure) = failure {
+            formats::write(&options.reports, &reports)?;
+            return Err(failure.into());
+        }
+        smoked.push(Smoked { built, closure });
+    }
+    formats::write(&options.reports, &reports)?;
+    Ok(smoked)
 }
 
 /// What an earlier build left.
@@ -107,28 +173,74 @@ fn outputs(checkout: &Checkout, variant: Variant, version: &Version) -> Result<V
         .collect()
 }
 
-fn check(tree: &Tree) -> Result<()> {
-    check_within(tree, DEADLINE)
+/// What the commit of the last release says of a variant's closure on this system.
+fn last(checkout: &Checkout, variant: Variant) -> Result<Option<Last>> {
+    let system = publish::system()?;
+    let message = checkout.git().last_message_with(&trailer_start(variant, &system))?;
+    let percent = checkout.config.smoke.closure_percent;
+    Ok(message
+        .and_then(|message| from_message(&message, variant, &system))
+        .map(|closure| Last { closure, percent }))
 }
 
-fn check_within(tree: &Tree, deadline: Duration) -> Result<()> {
+/// Runs all probes of a tree. The failure is there when it did not pass; then the logs are kept.
+fn check(
+    tree: &Tree,
+    checkout: &Checkout,
+    variant: Option<Variant>,
+    options: &Options,
+) -> Result<(Report, Option<Failure>)> {
+    let last = variant.map(|variant| last(checkout, variant)).transpose()?.flatten();
+    check_within(tree, checkout.config.smoke, Some(&checkout.root), last, options)
+}
+
+fn check_within(
+    tree: &Tree,
+    budget: config::Smoke,
+    checkout: Option<&Path>,
+    last: Option<Last>,
+    options: &Options,
+) -> Result<(Report, Option<Failure>)> {
     ui::step("Smoking", format!("`{}` {}, a {}", tree.name, tree.version, tree.kind));
     let scratch = tempfile::Builder::new()
         .prefix("smoke-")
         .tempdir()
         .context("failed to make a temporary directory")?;
+    let start = Instant::now();
     // Processes get to see the resolved path: a link on the way is not theirs to compare.
     let dir = scratch.path().canonicalize().context("failed to resolve a temporary directory")?;
-    let smoke = Smoke { tree, scratch: dir, deadline };
-    let probes = report::run_all(&smoke.jobs());
+    let smoke = Smoke {
+        tree,
+        together: together::of(tree, &dir.join("together"))?,
+        scratch: dir,
+        budget,
+        end: start + Duration::from_secs(budget.seconds),
+        checkout,
+        last,
+        closure: Mutex::new(None),
+    };
+    let probes = report::run_all(&smoke.jobs(), smoke.end);
     interrupt::check()?;
-    if let Some(failure) = report::failure(&tree.name, &probes, &smoke.scratch) {
-        let _ = scratch.keep();
-        return Err(failure.into());
-    }
     anyhow::ensure!(!probes.is_empty(), "no probe fits `{}`", tree.name);
-    ui::step("Passed", format!("`{}`: {} probes", tree.name, probes.len()));
-    Ok(())
+    let closure = smoke.closure.lock().ok().and_then(|closure| *closure);
+    let report = Report {
+        tree: tree.name.clone(),
+        kind: tree.kind.to_string(),
+        version: tree.version.clone(),
+        took: start.elapsed(),
+        probes,
+        closure,
+        may_skip: options.may_skip.clone(),
+    };
+    let failure = report.failure(&smoke.scratch);
+    if failure.is_some() {
+        let _ = scratch.keep();
+    } else {
+        let seconds = report.took.as_secs_f64();
+        let count = report.probes.len();
+        ui::step("Passed", format!("`{}`: {count} probes in {seconds:.1} s", tree.name));
+    }
+    Ok((report, failure))
 }
 
 impl Smoke<'_> {
@@ -137,7 +249,7 @@ impl Smoke<'_> {
     }
 
     fn sandbox(&self, probe: &str) -> Result<Sandbox> {
-        Sandbox::create(&self.scratch, probe, self.deadline)
+        Sandbox::create(&self.scratch, probe, Duration::from_secs(self.budget.command_seconds))
     }
 
     /// All probes; what says most about what is wrong comes first, and is the headline.
@@ -145,22 +257,37 @@ impl Smoke<'_> {
         let mut jobs: Vec<Job<'_>> = Vec::new();
         for part in &self.tree.parts {
             if part.packages.is_empty() {
-                jobs.push(Box::new(|| vec![part.check_source()]));
+                jobs.push(Job::one(part.label("source"), |_| part.check_source()));
             } else {
                 jobs.extend(probes::commands(self, part));
             }
         }
         for part in &self.tree.parts {
             if part.packages.iter().any(|package| !package.commands.is_empty()) {
-                jobs.push(Box::new(|| python::probes(self, part)));
+                jobs.push(python::job(self, part));
             }
+        }
+        if let Some(Together { part, merged }) = &self.together {
+            jobs.push(Job::one(part.name.as_str(), |_| Ok(merged.clone())));
+            jobs.push(Job::one(part.label("commands"), |_| part.check_commands(self.tree)));
         }
         if let Some(part) = self.tree.part_of("dagster") {
             jobs.extend(probes::dagster(self, part));
+            jobs.push(daemon::job(self, part));
+        }
+        if let Some(part) = self.tree.part_of("dagster-graphql") {
+            jobs.push(probes::graphql(self, part));
         }
         if let Some(part) = self.tree.part_of("dagster-webserver") {
-            jobs.push(Box::new(|| server::probes(self, part)));
+            // As users have it: among the others.
+            let merged = self.together.as_ref().map(|together| &together.part);
+            jobs.push(server::job(self, merged.unwrap_or(part)));
+            // Where one tree has both, `dagster` can start the other.
+            if part.packages.iter().any(|package| package.name == "dagster") {
+                jobs.push(server::dev_job(self, part));
+            }
         }
+        jobs.extend(closure::jobs(self));
         jobs
     }
 }

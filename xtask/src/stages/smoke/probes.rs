@@ -3,9 +3,10 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use super::Smoke;
-use super::report::{Finding, Job, Probe};
+use super::report::{Checked, Finding, Job};
 use super::sandbox::{Sandbox, ended_badly};
 use super::tree::Part;
 use crate::model::config::Package;
@@ -17,35 +18,48 @@ const DEFINITIONS: &str = include_str!("python/definitions.py");
 
 /// `bin/` of a part, then each command of it by itself.
 pub fn commands<'a>(smoke: &'a Smoke<'_>, part: &'a Part) -> Vec<Job<'a>> {
-    let mut jobs: Vec<Job<'a>> = vec![Box::new(move || {
-        vec![Probe::run(part.label("commands"), || part.check_commands(smoke.tree))]
-    })];
+    let mut jobs = vec![Job::one(part.label("commands"), move |_| part.check_commands(smoke.tree))];
     for package in &part.packages {
         for command in &package.commands {
-            jobs.push(Box::new(move || vec![answers(smoke, part, package, command)]));
+            if !WITHOUT_VERSION.contains(&command.as_str()) {
+                jobs.push(Job::one(format!("{command} --version"), move |name| {
+                    version(smoke, part, package, command, name)
+                }));
+            }
+            jobs.push(Job::one(format!("{command} --help"), move |name| {
+                help(smoke, part, command, name)
+            }));
         }
     }
     jobs
 }
 
-fn answers(smoke: &Smoke<'_>, part: &Part, package: &Package, command: &str) -> Probe {
-    let flag = if WITHOUT_VERSION.contains(&command) { "--help" } else { "--version" };
-    let name = format!("{command} {flag}");
-    Probe::run(&name, || {
-        let sandbox = smoke.sandbox(&name)?;
-        let what = format!("`{name}`");
-        let spec = sandbox.spec(&part.command(command), &[flag]);
-        let ended = match sandbox.run_well(&what, &spec)? {
-            Ok(ended) => ended,
-            Err(finding) => return Ok(Err(vec![finding])),
-        };
-        if flag == "--help" {
-            return Ok(Ok("status 0".to_owned()));
-        }
-        let expected = package.version_at(smoke.version());
-        Ok(check_version(command, &expected, &ended.stdout)
-            .map(|()| expected)
-            .map_err(|found| vec![found]))
+fn version(
+    smoke: &Smoke<'_>,
+    part: &Part,
+    package: &Package,
+    command: &str,
+    name: &str,
+) -> Checked {
+    let sandbox = smoke.sandbox(name)?;
+    let spec = sandbox.spec(&part.command(command), &["--version"]);
+    let ended = match sandbox.run_well(&format!("`{name}`"), &spec)? {
+        Ok(ended) => ended,
+        Err(finding) => return Ok(Err(vec![finding])),
+    };
+    let expected = package.version_at(smoke.version());
+    let checked = check_version(command, &expected, &ended.stdout);
+    Ok(checked.map(|()| expected).map_err(|finding| vec![finding]))
+}
+
+fn help(smoke: &Smoke<'_>, part: &Part, command: &str, name: &str) -> Checked {
+    let sandbox = smoke.sandbox(name)?;
+    let spec = sandbox.spec(&part.command(command), &["--help"]);
+    let what = format!("`{name}`");
+    Ok(match sandbox.run_well(&what, &spec)? {
+        Ok(ended) if ended.stdout.contains("Usage:") => Ok("usage".to_owned()),
+        Ok(_) => Err(vec![Finding::new(what, "`Usage:`", "none")]),
+        Err(finding) => Err(vec![finding]),
     })
 }
 
@@ -64,29 +78,58 @@ fn check_version(program: &str, expected: &str, stdout: &str) -> Result<(), Find
     }
 }
 
-/// `dagster` loads definitions, and an asset leaves its value.
+/// `dagster` loads definitions, and an asset leaves its value: by itself, and by a job, which runs
+/// its steps in processes of their own.
 pub fn dagster<'a>(smoke: &'a Smoke<'_>, part: &'a Part) -> Vec<Job<'a>> {
     vec![
-        Box::new(move || {
-            let name = "definitions validate";
-            vec![Probe::run(name, || {
-                let sandbox = smoke.sandbox(name)?;
-                let args = ["definitions", "validate", "-f"];
-                Ok(load(&sandbox, part, &args, &[])?.map(|()| "status 0".to_owned()))
-            })]
+        Job::one("definitions validate", move |name| {
+            let sandbox = smoke.sandbox(name)?;
+            let args = ["definitions", "validate", "-f"];
+            Ok(load(&sandbox, part, &args, &[])?.map(|()| "status 0".to_owned()))
         }),
-        Box::new(move || {
-            let name = "asset materialize";
-            vec![Probe::run(name, || {
-                let sandbox = smoke.sandbox(name)?;
-                let args = ["asset", "materialize", "-f"];
-                match load(&sandbox, part, &args, &["--select", "answer"])? {
-                    Ok(()) => check_value(&sandbox),
-                    Err(findings) => Ok(Err(findings)),
-                }
-            })]
+        Job::one("asset materialize", move |name| {
+            let sandbox = smoke.sandbox(name)?;
+            let args = ["asset", "materialize", "-f"];
+            match load(&sandbox, part, &args, &["--select", "answer"])? {
+                Ok(()) => check_value(&sandbox),
+                Err(findings) => Ok(Err(findings)),
+            }
+        }),
+        Job::one("job execute", move |name| {
+            let sandbox = smoke.sandbox(name)?;
+            let args = ["job", "execute", "-f"];
+            match load(&sandbox, part, &args, &["-j", "answer_job"])? {
+                Ok(()) => check_value(&sandbox),
+                Err(findings) => Ok(Err(findings)),
+            }
         }),
     ]
+}
+
+/// `dagster-graphql` answers a query about the definitions, without a server.
+pub fn graphql<'a>(smoke: &'a Smoke<'_>, part: &'a Part) -> Job<'a> {
+    Job::one("dagster-graphql --text", move |name| {
+        let sandbox = smoke.sandbox(name)?;
+        let file = write_definitions(&sandbox)?;
+        let args = ["--text", "{ version }", "-f", file];
+        let spec = sandbox.spec(&part.command("dagster-graphql"), &args);
+        let ended = match sandbox.run_well(&format!("`{name}`"), &spec)? {
+            Ok(ended) => ended,
+            Err(finding) => return Ok(Err(vec![finding])),
+        };
+        // It may say other things before its answer.
+        let answer = ended.stdout.lines().rev().find(|line| line.trim_start().starts_with('{'));
+        let answer = answer.unwrap_or_default();
+        let found: Value = serde_json::from_str(answer).unwrap_or_default();
+        let version = smoke.version().to_string();
+        let found = found["data"]["version"].as_str().unwrap_or(answer);
+        Ok(if found == version {
+            Ok(version)
+        } else {
+            let what = "GraphQL `version`";
+            Err(vec![Finding::new(what, format!("`{version}`"), format!("`{found}`"))])
+        })
+    })
 }
 
 /// Writes the definitions that probes load; returns the file's name.
@@ -113,7 +156,7 @@ fn load(
 }
 
 /// The value of `answer`, where Dagster's default IO manager leaves it: 42, pickled.
-fn check_value(sandbox: &Sandbox) -> Result<Result<String, Vec<Finding>>> {
+fn check_value(sandbox: &Sandbox) -> Checked {
     let path = sandbox.path("dagster/storage/answer");
     let what = "value of asset `answer`";
     if !path.is_file() {

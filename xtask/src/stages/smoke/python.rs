@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Smoke;
-use super::report::{Finding, Probe};
+use super::report::{Checked, Finding, Job, Probe};
 use super::sandbox::{Sandbox, ended_badly};
 use super::tree::{Part, Tree};
 use crate::model::config::Package;
@@ -32,7 +32,7 @@ pub struct Python {
 
 /// What a script of ours prints.
 #[derive(Debug, Deserialize)]
-struct Checked {
+struct Answer {
     count: usize,
     /// What, expected, found.
     problems: Vec<(String, String, String)>,
@@ -40,7 +40,12 @@ struct Checked {
 
 /// The probes of one part's Python. Parts without commands are looked at through those that need
 /// them.
-pub fn probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
+pub fn job<'a>(smoke: &'a Smoke<'_>, part: &'a Part) -> Job<'a> {
+    let names = ["interpreter", "requirements", "imports"].map(|name| part.label(name));
+    Job::new(names.to_vec(), move || probes(smoke, part))
+}
+
+fn probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
     let mut learned = None;
     let mut probes = vec![Probe::run(part.label("interpreter"), || {
         let python = learn(smoke, part)?;
@@ -89,12 +94,7 @@ fn learn(smoke: &Smoke<'_>, part: &Part) -> Result<Result<Python, Vec<Finding>>>
     Ok(Ok(serde_json::from_slice(&text).context("failed to read the report of `sitecustomize`")?))
 }
 
-fn requirements(
-    smoke: &Smoke<'_>,
-    part: &Part,
-    python: &Python,
-    name: &str,
-) -> Result<Result<String, Vec<Finding>>> {
+fn requirements(smoke: &Smoke<'_>, part: &Part, python: &Python, name: &str) -> Checked {
     let versions: Map<String, Value> = reached(smoke.tree, part)
         .into_iter()
         .map(|(_, package)| (package.name.clone(), package.version_at(smoke.version()).into()))
@@ -104,12 +104,7 @@ fn requirements(
     Ok(checked.map(|count| format!("{count} distributions have what they need")))
 }
 
-fn imports(
-    smoke: &Smoke<'_>,
-    part: &Part,
-    python: &Python,
-    name: &str,
-) -> Result<Result<String, Vec<Finding>>> {
+fn imports(smoke: &Smoke<'_>, part: &Part, python: &Python, name: &str) -> Checked {
     let modules: Map<String, Value> = reached(smoke.tree, part)
         .into_iter()
         .map(|(part, package)| {
@@ -154,7 +149,7 @@ fn script(
     };
     // Whatever is imported may print on its way.
     let line = ended.stdout.lines().last().unwrap_or_default();
-    let checked: Checked =
+    let checked: Answer =
         serde_json::from_str(line).with_context(|| format!("failed to read `{line}`"))?;
     if checked.problems.is_empty() {
         return Ok(Ok(checked.count));

@@ -1,4 +1,5 @@
-//! `dagster-webserver`, from its start on a port of its own to its end by SIGTERM.
+//! What serves the web UI, `dagster-webserver` and `dagster dev`: from its start on a port of its
+//! own to its end by SIGTERM.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
@@ -8,11 +9,11 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use super::Smoke;
 use super::probes::write_definitions;
-use super::report::{Finding, Probe};
+use super::report::{Checked, Finding, Job, Probe};
 use super::sandbox::{Sandbox, ended_badly};
 use super::tree::Part;
+use super::{Smoke, daemon};
 use crate::interrupt;
 use crate::tools::process::{Ended, Process, Wait};
 
@@ -32,10 +33,28 @@ const SERVER_INFO: [(&str, &str); 3] = [
 const QUERY: &str = "{ version repositoriesOrError { __typename ... on RepositoryConnection { \
     nodes { name jobs { name } assetNodes { assetKey { path } } } } } }";
 
-type Outcome = Result<Result<String, Vec<Finding>>>;
+/// A command that serves the web UI.
+struct Serving {
+    probe: &'static str,
+    command: &'static str,
+    /// What comes before the options.
+    args: &'static [&'static str],
+}
+
+const WEBSERVER: Serving = Serving { probe: "webserver", command: "dagster-webserver", args: &[] };
+const DEV: Serving = Serving { probe: "dagster dev", command: "dagster", args: &["dev"] };
+
+impl Serving {
+    /// The command in words.
+    fn what(&self) -> String {
+        let words: Vec<&str> = std::iter::once(&self.command).chain(self.args).copied().collect();
+        format!("`{}`", words.join(" "))
+    }
+}
 
 /// A server that answers.
 struct Server {
+    sandbox: Sandbox,
     process: Process,
     url: String,
     agent: Agent,
@@ -49,10 +68,21 @@ struct Answer {
 }
 
 /// The probes of the server; the later ones need the first.
-pub fn probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
+pub fn job<'a>(smoke: &'a Smoke<'_>, part: &'a Part) -> Job<'a> {
+    let names = ["webserver", "server_info", "web page", "graphql", "webserver end"];
+    Job::new(names.map(str::to_owned).to_vec(), move || probes(smoke, part))
+}
+
+/// The probes of `dagster dev`, which brings up the webserver and the daemon from one tree.
+pub fn dev_job<'a>(smoke: &'a Smoke<'_>, part: &'a Part) -> Job<'a> {
+    let names = ["dagster dev", "dagster dev daemon", "dagster dev end"];
+    Job::new(names.map(str::to_owned).to_vec(), move || dev_probes(smoke, part))
+}
+
+fn probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
     let mut started = None;
     let mut probes = vec![Probe::run("webserver", || {
-        Ok(start(smoke, part)?.map(|server| {
+        Ok(start(smoke, part, &WEBSERVER)?.map(|server| {
             let found = format!("answers at {}", server.url);
             started = Some(server);
             found
@@ -62,35 +92,68 @@ pub fn probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
     probes.push(Probe::run("server_info", || server.check_info(smoke)));
     probes.push(Probe::run("web page", || server.check_page()));
     probes.push(Probe::run("graphql", || server.check_graphql(smoke)));
-    probes.push(Probe::run("webserver end", || stop(server)));
+    probes.push(Probe::run("webserver end", || stop(server.process, &WEBSERVER.what())));
     probes
 }
 
-fn start(smoke: &Smoke<'_>, part: &Part) -> Result<Result<Server, Vec<Finding>>> {
-    let sandbox = smoke.sandbox("webserver")?;
+fn dev_probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
+    let mut started = None;
+    let mut probes = vec![Probe::run("dagster dev", || {
+        if let Err(finding) = daemon::prepare(&smoke.sandbox(DEV.probe)?, part)? {
+            return Ok(Err(vec![finding]));
+        }
+        Ok(start(smoke, part, &DEV)?.map(|server| {
+            let found = format!("answers at {}", server.url);
+            started = Some(server);
+            found
+        }))
+    })];
+    let Some(mut server) = started else { return probes };
+    probes.push(Probe::run("dagster dev daemon", || {
+        daemon::wait_until_alive(&server.sandbox, part, &mut server.process, &DEV.what())
+    }));
+    // A later one needs all before it: the end of what did not come up says nothing.
+    if !probes.iter().all(Probe::has_passed) {
+        return probes;
+    }
+    probes.push(Probe::run("dagster dev end", || stop(server.process, &DEV.what())));
+    probes
+}
+
+fn start(
+    smoke: &Smoke<'_>,
+    part: &Part,
+    serving: &Serving,
+) -> Result<Result<Server, Vec<Finding>>> {
+    let what = serving.what();
     let mut starts = 1;
     loop {
-        match start_at(&sandbox, part, free_port()?)? {
+        let sandbox = smoke.sandbox(serving.probe)?;
+        let expected = format!("an answer within {} s", sandbox.deadline().as_secs_f64());
+        match start_at(sandbox, part, serving, free_port()?)? {
             Err(ended) if starts < STARTS && is_clash(&ended) => starts += 1,
             Err(Some(ended)) => {
-                let found = ended_badly(&ended);
-                return Ok(Err(vec![Finding::new("`dagster-webserver`", "it to run", found)]));
+                return Ok(Err(vec![Finding::new(what, "it to run", ended_badly(&ended))]));
             }
-            Err(None) => {
-                let expected = format!("an answer within {} s", sandbox.deadline().as_secs_f64());
-                return Ok(Err(vec![Finding::new("`dagster-webserver`", expected, "none")]));
-            }
+            Err(None) => return Ok(Err(vec![Finding::new(what, expected, "none")])),
             Ok(server) => return Ok(Ok(server)),
         }
     }
 }
 
 /// Starts the server and waits until it answers. `Err`: how it ended, `None` when it still ran.
-fn start_at(sandbox: &Sandbox, part: &Part, port: u16) -> Result<Result<Server, Option<Ended>>> {
-    let file = write_definitions(sandbox)?;
+fn start_at(
+    sandbox: Sandbox,
+    part: &Part,
+    serving: &Serving,
+    port: u16,
+) -> Result<Result<Server, Option<Ended>>> {
+    let file = write_definitions(&sandbox)?;
     let port = port.to_string();
-    let args = ["-h", "127.0.0.1", "-p", &port, "-f", file];
-    let process = sandbox.spec(&part.command("dagster-webserver"), &args).start()?;
+    let options = ["-h", "127.0.0.1", "-p", &port, "-f", file];
+    let args: Vec<&str> = serving.args.iter().chain(&options).copied().collect();
+    let process = sandbox.spec(&part.command(serving.command), &args).start()?;
+    let deadline = sandbox.deadline();
     let agent = Agent::config_builder()
         .proxy(None)
         .http_status_as_error(false)
@@ -100,8 +163,9 @@ fn start_at(sandbox: &Sandbox, part: &Part, port: u16) -> Result<Result<Server, 
         .timeout_global(Some(ANSWER))
         .build()
         .into();
-    let mut server = Server { process, url: format!("http://127.0.0.1:{port}"), agent };
-    let until = Instant::now() + sandbox.deadline();
+    let url = format!("http://127.0.0.1:{port}");
+    let mut server = Server { sandbox, process, url, agent };
+    let until = Instant::now() + deadline;
     while Instant::now() < until {
         if let Some(ended) = server.process.poll()? {
             return Ok(Err(Some(ended)));
@@ -130,9 +194,7 @@ fn is_clash(ended: &Option<Ended>) -> bool {
 /// Up to 1.9 the server does not end its code server, which would go by itself once it has missed
 /// the heartbeat for 45 seconds. As a service manager does, what is left is told to end; it must
 /// obey.
-fn stop(server: Server) -> Outcome {
-    let mut process = server.process;
-    let what = "`dagster-webserver`";
+pub fn stop(mut process: Process, what: &str) -> Checked {
     let expected = format!("an end within {} s of SIGTERM", STOP.as_secs());
     process.terminate();
     let Wait::Ended(_) = process.wait(STOP)? else {
@@ -161,7 +223,7 @@ impl Server {
         Answer::read(response).with_context(|| format!("failed to read `{path}`"))
     }
 
-    fn check_info(&self, smoke: &Smoke<'_>) -> Outcome {
+    fn check_info(&self, smoke: &Smoke<'_>) -> Checked {
         let answer = self.get("/server_info")?;
         let info: Value = serde_json::from_str(&answer.body)
             .with_context(|| format!("failed to read `{}`", answer.body))?;
@@ -177,7 +239,7 @@ impl Server {
         Ok(if findings.is_empty() { Ok(version) } else { Err(findings) })
     }
 
-    fn check_page(&self) -> Outcome {
+    fn check_page(&self) -> Checked {
         let page = self.get("/")?;
         if page.status != 200 || !page.is_html() {
             let found = format!("{} `{}`", page.status, page.kind);
@@ -192,11 +254,14 @@ impl Server {
             interrupt::check()?;
             // The server answers a file it does not have with the page and 200.
             match self.get(path) {
-                Ok(answer) if answer.status == 200 && !answer.is_html() => {}
+                Ok(answer)
+                    if answer.status == 200
+                        && !answer.body.is_empty()
+                        && has_type(path, &answer.kind) => {}
                 Ok(answer) => findings.push(Finding::new(
                     format!("`{path}`"),
-                    "200 and no page",
-                    format!("{} `{}`", answer.status, answer.kind),
+                    format!("200 and {}", type_of(path)),
+                    format!("{} `{}`, {} bytes", answer.status, answer.kind, answer.body.len()),
                 )),
                 Err(error) => {
                     findings.push(Finding::new(format!("`{path}`"), "200", format!("{error:#}")));
@@ -206,7 +271,7 @@ impl Server {
         Ok(if findings.is_empty() { Ok(format!("{} files", paths.len())) } else { Err(findings) })
     }
 
-    fn check_graphql(&self, smoke: &Smoke<'_>) -> Outcome {
+    fn check_graphql(&self, smoke: &Smoke<'_>) -> Checked {
         let response = self
             .agent
             .post(format!("{}/graphql", self.url))
@@ -286,6 +351,26 @@ fn references(html: &str) -> BTreeSet<String> {
     paths
 }
 
+/// Does a content type fit the name of a file? Lenient: the server asks the system's table.
+fn has_type(path: &str, kind: &str) -> bool {
+    match type_of(path) {
+        "a script" => kind.contains("javascript"),
+        "a style sheet" => kind.starts_with("text/css"),
+        "an image" => kind.starts_with("image/"),
+        _ => !kind.starts_with("text/html"),
+    }
+}
+
+/// What a file must be, by its name.
+fn type_of(path: &str) -> &'static str {
+    match path_of(path).rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "js" | "mjs" => "a script",
+        "css" => "a style sheet",
+        "gif" | "ico" | "jpg" | "png" | "svg" | "webp" => "an image",
+        _ => "no page",
+    }
+}
+
 fn path_of(reference: &str) -> &str {
     reference.split(['?', '#']).next().unwrap_or(reference)
 }
@@ -311,6 +396,12 @@ mod tests {
         let paths: Vec<String> = references(html).into_iter().collect();
         assert_eq!(paths, ["/_next/a.css", "/_next/b.js?x=1&y", "/icon.png"]);
         assert!(path_of(&paths[1]).ends_with(".js"));
+        assert!(has_type(&paths[1], "text/javascript; charset=utf-8"));
+        assert!(has_type("/a.webmanifest", "application/octet-stream"));
+        for (path, kind) in [("/a.js", "text/plain"), ("/a.png", "text/html"), ("/a", "text/html")]
+        {
+            assert!(!has_type(path, kind), "{path} {kind}");
+        }
     }
 
     #[test]

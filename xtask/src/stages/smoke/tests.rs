@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::time::Instant;
 
+use super::report::Outcome;
 use super::*;
 use crate::failure;
 use crate::model::config::Config;
@@ -15,7 +16,10 @@ struct Fake {
     dir: tempfile::TempDir,
 }
 
-const GOOD: &str = "test \"$1\" = --help || echo \"NAME, version VERSION\"";
+const GOOD: &str =
+    "if test \"$1\" = --help; then echo Usage: NAME; else echo NAME, version VERSION; fi";
+const DEVELOPMENT: &str =
+    "if test \"$1\" = --help; then echo Usage:; else echo 'dagster, version 1!0+dev'; fi";
 
 impl Fake {
     fn new(version: &str) -> Self {
@@ -41,32 +45,49 @@ impl Fake {
     }
 
     /// What the probes of the commands find, without the path of the tree.
-    fn findings(&self, tree: &Tree, deadline: Duration) -> Vec<String> {
+    fn findings(&self, tree: &Tree, command_seconds: u64) -> Vec<String> {
         let scratch = tempfile::tempdir().unwrap();
-        let smoke = Smoke { tree, scratch: scratch.path().to_owned(), deadline };
+        let budget = budget(command_seconds);
+        let smoke = Smoke {
+            tree,
+            scratch: scratch.path().to_owned(),
+            budget,
+            end: Instant::now() + Duration::from_secs(budget.seconds),
+            checkout: None,
+            last: None,
+            together: None,
+            closure: Mutex::new(None),
+        };
         let jobs = probes::commands(&smoke, &tree.parts[0]);
         let root = self.dir.path().display().to_string();
-        report::run_all(&jobs)
+        report::run_all(&jobs, smoke.end)
             .into_iter()
-            .filter_map(|probe| probe.outcome.err())
+            .filter_map(|probe| match probe.outcome {
+                Outcome::Failed(findings) => Some(findings),
+                _ => None,
+            })
             .flatten()
             .map(|finding| finding.to_string().replace(&root, "[ROOT]"))
             .collect()
     }
 }
 
+fn budget(command_seconds: u64) -> config::Smoke {
+    config::Smoke { command_seconds, seconds: 600, closure_percent: 25 }
+}
+
 #[test]
 fn a_good_tree_has_no_finding() {
     let fake = Fake::new("1.9.12");
-    assert_eq!(fake.findings(&fake.tree("1.9.12"), DEADLINE), [""; 0]);
+    assert_eq!(fake.findings(&fake.tree("1.9.12"), 60), [""; 0]);
 }
 
 #[test]
 fn a_development_version_is_named() {
     let fake = Fake::new("1.9.12");
-    fake.script("dagster", "echo 'dagster, version 1!0+dev'");
+    fake.script("dagster", DEVELOPMENT);
     assert_eq!(
-        fake.findings(&fake.tree("1.9.12"), DEADLINE),
+        fake.findings(&fake.tree("1.9.12"), 60),
         ["`dagster --version`: expected `1.9.12`, found `1!0+dev`"]
     );
 }
@@ -79,12 +100,13 @@ fn commands_are_the_expected_ones() {
     fs::remove_file(bin.join("dagster-webserver-debug")).unwrap();
     symlink("/nowhere/debug", bin.join("dagster-webserver-debug")).unwrap();
     fs::remove_file(bin.join("dagster-daemon")).unwrap();
-    let found = fake.findings(&fake.tree("1.9.12"), DEADLINE);
+    let found = fake.findings(&fake.tree("1.9.12"), 60);
     expect_test::expect![[r#"
         `[ROOT]/bin`: expected `dagster-daemon`, found no such command
         `[ROOT]/bin/dagster-webserver-debug`: expected a command, found a link to `/nowhere/debug`, which is not there
         `[ROOT]/bin`: expected no foreign command, found `uvicorn`
         dagster-daemon --version: expected it to run, found failed to run `[ROOT]/bin/dagster-daemon`: No such file or directory (os error 2)
+        dagster-daemon --help: expected it to run, found failed to run `[ROOT]/bin/dagster-daemon`: No such file or directory (os error 2)
         dagster-webserver-debug --help: expected it to run, found failed to run `[ROOT]/bin/dagster-webserver-debug`: No such file or directory (os error 2)
     "#]]
     .assert_eq(&(found.join("\n") + "\n"));
@@ -98,10 +120,10 @@ fn others_may_have_commands_in_a_virtual_environment() {
     fake.script("dagit", "");
     let tree = fake.tree("1.9.12");
     assert_eq!(tree.kind, tree::Kind::Venv);
-    assert_eq!(fake.findings(&tree, DEADLINE), [""; 0]);
+    assert_eq!(fake.findings(&tree, 60), [""; 0]);
     fake.script("dagster-old", "");
     assert_eq!(
-        fake.findings(&tree, DEADLINE),
+        fake.findings(&tree, 60),
         ["`[ROOT]/bin`: expected no foreign command, found `dagster-old`"]
     );
 }
@@ -113,14 +135,16 @@ fn a_command_that_hangs_is_killed_with_all_it_started() {
     let script = "sleep 1000 & echo $! >>PIDS; echo $$ >>PIDS; sleep 1000";
     fake.script("dagster", &script.replace("PIDS", &pids.display().to_string()));
     let start = Instant::now();
-    let found = fake.findings(&fake.tree("1.9.12"), Duration::from_secs(2));
+    let found = fake.findings(&fake.tree("1.9.12"), 2);
     assert_eq!(
         found,
-        ["`dagster --version`: expected an end within 2 s, found it hanging; it was killed"]
+        ["--version", "--help"].map(|flag| format!(
+            "`dagster {flag}`: expected an end within 2 s, found it hanging; it was killed"
+        ))
     );
     assert!(start.elapsed() < Duration::from_secs(20));
     let pids = fs::read_to_string(pids).unwrap();
-    assert_eq!(pids.lines().count(), 2);
+    assert_eq!(pids.lines().count(), 4);
     for pid in pids.lines() {
         let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
         assert!(rustix::process::test_kill_process(pid).is_err(), "{pid:?} runs");
@@ -130,9 +154,12 @@ fn a_command_that_hangs_is_killed_with_all_it_started() {
 #[test]
 fn a_failure_keeps_the_logs_and_names_them() {
     let fake = Fake::new("1.9.12");
-    fake.script("dagster", "echo 'dagster, version 1!0+dev'");
+    fake.script("dagster", DEVELOPMENT);
     let tree = fake.tree("1.9.12");
-    let error = check_within(&tree, Duration::from_secs(5)).unwrap_err();
+    let (report, failure) =
+        check_within(&tree, budget(5), None, None, &Options::default()).unwrap();
+    assert!(!report.has_passed());
+    let error = failure.unwrap().into();
     let text = failure::render(&error);
     let headline = format!(
         "error: smoke test of `{}` failed: `dagster --version`: expected `1.9.12`, found `1!0+dev`\n",

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use semver::Version;
 
-use super::report::{Finding, Probe};
+use super::report::{Checked, Finding};
 use crate::failure::Failure;
 use crate::model::config::{Config, Package, Variant};
 use crate::stages::build::BuiltOutput;
@@ -65,7 +65,7 @@ impl Tree {
         outputs: &[BuiltOutput],
     ) -> Self {
         let packages: Vec<Package> = config.packages_of(version).cloned().collect();
-        let parts = outputs
+        let parts: Vec<Part> = outputs
             .iter()
             .map(|BuiltOutput { attribute, path }| Part {
                 name: if outputs.len() == 1 { String::new() } else { attribute.clone() },
@@ -76,14 +76,10 @@ impl Tree {
                     None => Vec::new(),
                 },
             })
+            .map(Part::with_declared_commands)
             .collect();
-        Self {
-            name: variant.to_string(),
-            kind: Kind::Flox,
-            version: version.clone(),
-            parts,
-            known: commands(&packages),
-        }
+        let known = known_commands(&parts, &packages);
+        Self { name: variant.to_string(), kind: Kind::Flox, version: version.clone(), parts, known }
     }
 
     /// Any directory with Dagster in it.
@@ -94,13 +90,10 @@ impl Tree {
         // Not resolved further: a virtual environment is known by the name of its interpreter.
         let absolute = std::path::absolute(root)
             .with_context(|| format!("failed to resolve `{}`", root.display()))?;
-        Ok(Self {
-            name: root.display().to_string(),
-            kind,
-            version: version.clone(),
-            parts: vec![Part { name: String::new(), root: absolute, packages }],
-            known: commands(&all),
-        })
+        let part = Part { name: String::new(), root: absolute, packages };
+        let parts = vec![part.with_declared_commands()];
+        let known = known_commands(&parts, &all);
+        Ok(Self { name: root.display().to_string(), kind, version: version.clone(), parts, known })
     }
 
     /// The last part that has a package, with the package: later ones see all earlier ones.
@@ -132,20 +125,29 @@ impl Part {
             .unwrap_or_else(|| lib.join("python3").join(&file))
     }
 
+    /// Puts the commands that the source declared, as its distributions recorded them, in the place
+    /// of those that release.toml foresees. The latter stay where nothing was recorded.
+    fn with_declared_commands(mut self) -> Self {
+        for package in &mut self.packages {
+            if let Some(commands) = declared_commands(&self.root, package) {
+                package.commands = commands;
+            }
+        }
+        self
+    }
+
     /// Checks that a source is there.
-    pub fn check_source(&self) -> Probe {
-        Probe::run(self.label("source"), || {
-            let root = format!("`{}`", self.root.display());
-            let count = fs::read_dir(&self.root).map_or(0, Iterator::count);
-            Ok(match count {
-                0 => Err(vec![Finding::new(root, "files", "none")]),
-                count => Ok(format!("{count} entries")),
-            })
+    pub fn check_source(&self) -> Checked {
+        let root = format!("`{}`", self.root.display());
+        let count = fs::read_dir(&self.root).map_or(0, Iterator::count);
+        Ok(match count {
+            0 => Err(vec![Finding::new(root, "files", "none")]),
+            count => Ok(format!("{count} entries")),
         })
     }
 
     /// Checks that `bin/` holds each of its packages' commands, no other, and none that dangles.
-    pub fn check_commands(&self, tree: &Tree) -> Result<Result<String, Vec<Finding>>> {
+    pub fn check_commands(&self, tree: &Tree) -> Checked {
         let expected = commands(&self.packages);
         let bin = self.root.join("bin");
         let what = format!("`{}`", bin.display());
@@ -172,6 +174,38 @@ impl Part {
         }
         if findings.is_empty() { Ok(Ok(said(&expected))) } else { Ok(Err(findings)) }
     }
+}
+
+/// The console scripts that a distribution recorded, in `entry_points.txt` of its metadata
+/// (packaging.python.org, "Entry points specification"). `None`: it is not there.
+fn declared_commands(root: &Path, package: &Package) -> Option<Vec<String>> {
+    let prefix = format!("{}-", package.module);
+    let metadata = |name: &str| name.starts_with(&prefix) && name.ends_with(".dist-info");
+    let dir = fs::read_dir(root.join("lib"))
+        .ok()?
+        .filter_map(|entry| fs::read_dir(entry.ok()?.path().join("site-packages")).ok())
+        .flatten()
+        .filter_map(Result::ok)
+        .find(|entry| metadata(&entry.file_name().to_string_lossy()))?
+        .path();
+    // A distribution without any has no such file.
+    let text = fs::read_to_string(dir.join("entry_points.txt")).unwrap_or_default();
+    Some(console_scripts(&text))
+}
+
+fn console_scripts(text: &str) -> Vec<String> {
+    text.lines()
+        .map(str::trim)
+        .skip_while(|line| *line != "[console_scripts]")
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| Some(line.split_once('=')?.0.trim().to_owned()))
+        .collect()
+}
+
+/// Declared here or foreseen anywhere.
+fn known_commands(parts: &[Part], foreseen: &[Package]) -> BTreeSet<String> {
+    parts.iter().flat_map(|part| commands(&part.packages)).chain(commands(foreseen)).collect()
 }
 
 fn said(commands: &BTreeSet<String>) -> String {
@@ -230,4 +264,17 @@ fn chosen(all: &[Package], names: &[String], version: &Version) -> Result<Vec<Pa
         }
     }
     Ok(all.iter().filter(|package| names.contains(&package.name)).cloned().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entry_points_hold_more_than_commands() {
+        let text = "[dagster_dg.plugin]\nx = y\n\n[console_scripts]\ndagster = dagster.cli:main\n\
+                    dagster-daemon=dagster.daemon.cli:main\n\n[other]\nz = w\n";
+        assert_eq!(console_scripts(text), ["dagster", "dagster-daemon"]);
+        assert_eq!(console_scripts(""), [""; 0]);
+    }
 }

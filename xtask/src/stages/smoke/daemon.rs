@@ -1,0 +1,88 @@
+//! `dagster-daemon`: it starts, beats, says so when asked, and ends by SIGTERM.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::Smoke;
+use super::probes::write_definitions;
+use super::report::{Checked, Finding, Job, Probe};
+use super::sandbox::{Sandbox, ended_badly};
+use super::server;
+use super::tree::Part;
+use crate::interrupt;
+use crate::tools::process::Process;
+
+/// Between two questions: each one starts a Python.
+const PAUSE: Duration = Duration::from_millis(500);
+
+const LIVENESS: &str = "`dagster-daemon liveness-check`";
+
+pub fn job<'a>(smoke: &'a Smoke<'_>, part: &'a Part) -> Job<'a> {
+    let names = ["daemon", "daemon end"].map(str::to_owned);
+    Job::new(names.to_vec(), move || probes(smoke, part))
+}
+
+fn probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
+    let what = "`dagster-daemon run`";
+    let mut started = None;
+    let mut probes = vec![Probe::run("daemon", || {
+        let sandbox = smoke.sandbox("daemon")?;
+        if let Err(finding) = prepare(&sandbox, part)? {
+            return Ok(Err(vec![finding]));
+        }
+        let file = write_definitions(&sandbox)?;
+        let args = ["run", "-f", file];
+        let mut process = sandbox.spec(&part.command("dagster-daemon"), &args).start()?;
+        let alive = wait_until_alive(&sandbox, part, &mut process, what)?;
+        started = Some(process);
+        Ok(alive)
+    })];
+    if let Some(process) = started.filter(|_| probes[0].has_passed()) {
+        probes.push(Probe::run("daemon end", || server::stop(process, what)));
+    }
+    probes
+}
+
+/// Makes the database of a new `$DAGSTER_HOME`: two processes that do so at the same time get in
+/// each other's way. What does it must say that no daemon runs.
+pub fn prepare(sandbox: &Sandbox, part: &Part) -> Result<Result<(), Finding>> {
+    let spec = sandbox.spec(&part.command("dagster-daemon"), &["liveness-check"]);
+    Ok(match sandbox.run(LIVENESS, &spec)? {
+        Ok(ended) if ended.status.code() == Some(1) => Ok(()),
+        Ok(ended) => {
+            let expected = "status 1 where no daemon runs";
+            Err(Finding::new(LIVENESS, expected, ended_badly(&ended)))
+        }
+        Err(finding) => Err(finding),
+    })
+}
+
+/// Asks `dagster-daemon liveness-check` until every daemon beats.
+pub fn wait_until_alive(
+    sandbox: &Sandbox,
+    part: &Part,
+    process: &mut Process,
+    what: &str,
+) -> Checked {
+    let start = Instant::now();
+    loop {
+        if let Some(ended) = process.poll()? {
+            return Ok(Err(vec![Finding::new(what, "it to run", ended_badly(&ended))]));
+        }
+        interrupt::check()?;
+        let spec = sandbox.spec(&part.command("dagster-daemon"), &["liveness-check"]);
+        let ended = match sandbox.run(LIVENESS, &spec)? {
+            Ok(ended) => ended,
+            Err(finding) => return Ok(Err(vec![finding])),
+        };
+        if ended.status.success() {
+            return Ok(Ok("beats".to_owned()));
+        }
+        if start.elapsed() > sandbox.deadline() {
+            let expected = format!("status 0 within {} s", sandbox.deadline().as_secs_f64());
+            return Ok(Err(vec![Finding::new(LIVENESS, expected, ended_badly(&ended))]));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
