@@ -12,6 +12,7 @@ use crate::model::config::{Variant, catalog_name_error, is_catalog_name};
 use crate::stages::{
     build, bump, doctor, prefetch, publish, rehearse, release, smoke, status, watch,
 };
+use crate::tools::guard;
 use crate::ui;
 
 /// Release Dagster's Flox packages
@@ -36,6 +37,8 @@ enum Command {
     Status(status::Args),
     Doctor(doctor::Args),
     Rehearse(rehearse::Args),
+    #[command(hide = true)]
+    Guard(guard::Args),
 }
 
 /// `--variant`.
@@ -117,5 +120,6 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Status(args) => status::run(&args, &Checkout::find()?),
         Command::Doctor(args) => doctor::run(&args, &Checkout::find()?),
         Command::Rehearse(args) => rehearse::run(&args, &Checkout::find()?),
+        Command::Guard(args) => guard::run(&args),
     }
 }

@@ -7,6 +7,7 @@ pub mod edits;
 pub mod flox;
 pub mod git;
 pub mod github;
+pub mod guard;
 pub mod http;
 pub mod pip;
 pub mod process;

@@ -13,8 +13,8 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -172,7 +172,7 @@ impl Process {
         if self.status.is_some() {
             while let Ok(Some(_)) = rustix::process::waitpgid(self.group, WaitOptions::NOHANG) {}
         }
-        let left = survivors(self.group, &self.marker);
+        let left = survivors(Some(self.group), &self.marker);
         let leader = self.group;
         // The adopted of other groups. Once only: the number may be that of another child by then.
         for &pid in self.seen.iter().filter(|&pid| *pid != leader && !left.contains(pid)) {
@@ -234,11 +234,31 @@ fn send(pid: Pid, signal: Signal) {
     };
 }
 
+/// What the variable of every process of this program starts with, and of no other.
+pub fn markers() -> &'static str {
+    static MARKERS: OnceLock<String> = OnceLock::new();
+    MARKERS.get_or_init(|| {
+        let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_nanos());
+        format!("{}-{nanos}-", std::process::id())
+    })
+}
+
 fn marker() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_nanos());
-    format!("{}-{count}-{nanos}", std::process::id())
+    format!("{}{}-", markers(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Kills every process of a program that is no more, until there is none or it is given up.
+pub fn end_marked(markers: &str) {
+    let until = Instant::now() + GRACE;
+    while Instant::now() < until {
+        let left = survivors(None, markers);
+        if left.is_empty() {
+            return;
+        }
+        left.into_iter().for_each(|pid| send(pid, Signal::KILL));
+        std::thread::sleep(TICK);
+    }
 }
 
 fn adopt_orphans() {
@@ -249,9 +269,9 @@ fn adopt_orphans() {
     });
 }
 
-/// Every process, zombies aside, that is in the group or has the marker.
+/// Every process, zombies aside, that is in the group or whose variable starts with a marker.
 #[cfg(target_os = "linux")]
-fn survivors(group: Pid, marker: &str) -> Vec<Pid> {
+fn survivors(group: Option<Pid>, marker: &str) -> Vec<Pid> {
     let marker = format!("{MARKER}={marker}");
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
@@ -265,10 +285,13 @@ fn survivors(group: Pid, marker: &str) -> Vec<Pid> {
             };
             let is_marked = || {
                 fs::read(dir.join("environ")).is_ok_and(|environ| {
-                    environ.split(|&byte| byte == 0).any(|variable| variable == marker.as_bytes())
+                    environ
+                        .split(|&byte| byte == 0)
+                        .any(|variable| variable.starts_with(marker.as_bytes()))
                 })
             };
-            !matches!(state, 'Z' | 'X') && (of == group.as_raw_nonzero().get() || is_marked())
+            !matches!(state, 'Z' | 'X')
+                && (Pid::from_raw(of).is_some_and(|of| Some(of) == group) || is_marked())
         })
         .collect()
 }
@@ -284,11 +307,9 @@ fn state_and_group(stat: &str) -> Option<(char, i32)> {
 
 /// The group as one, as long as it has a member.
 #[cfg(not(target_os = "linux"))]
-fn survivors(group: Pid, _: &str) -> Vec<Pid> {
-    match rustix::process::test_kill_process_group(group) {
-        Ok(()) => vec![group],
-        Err(_) => Vec::new(),
-    }
+fn survivors(group: Option<Pid>, _: &str) -> Vec<Pid> {
+    let is_there = |group: &Pid| rustix::process::test_kill_process_group(*group).is_ok();
+    group.filter(is_there).into_iter().collect()
 }
 
 #[cfg(test)]

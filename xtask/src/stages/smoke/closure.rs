@@ -1,13 +1,13 @@
 //! Probes of what lies in the store: links, traces of the build, and what comes along.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use memchr::memmem;
 
 use super::Smoke;
 use super::report::{Checked, Finding, Job, Probe};
-use super::tree::{Kind, Part};
+use super::tree::Kind;
 pub use crate::model::closure::Closure;
 use crate::tools::store::{Store, each_file};
 
@@ -23,45 +23,46 @@ pub struct Last {
 const BUILD_DIRECTORIES: [&str; 4] =
     ["/build/source", "file:///build/", "/nix-build-", "/nix/var/nix/builds/"];
 
-/// Nothing at all for a virtual environment; elsewhere, what is not in a store is skipped.
+/// None for a virtual environment; elsewhere, skipped for what is not in a store.
 pub fn jobs<'a>(smoke: &'a Smoke<'_>) -> Vec<Job<'a>> {
     if smoke.tree.kind == Kind::Venv {
         return Vec::new();
     }
-    let mut jobs: Vec<Job<'a>> = Vec::new();
-    for part in &smoke.tree.parts {
-        jobs.push(in_store(part.label("links"), part, move |store| links(store, part)));
-        jobs.push(in_store(part.label("build directory"), part, move |_| {
-            build_directory(smoke, part)
-        }));
-    }
-    if let Some(first) = smoke.tree.parts.first() {
-        jobs.push(in_store("closure".to_owned(), first, move |store| closure(smoke, store)));
-    }
-    jobs
+    vec![
+        in_store("links", smoke, move |store| links(smoke, store)),
+        in_store("build directory", smoke, move |_| build_directory(smoke)),
+        in_store("closure", smoke, move |store| closure(smoke, store)),
+    ]
 }
 
 fn in_store<'a>(
-    name: String,
-    part: &'a Part,
+    name: &'static str,
+    smoke: &'a Smoke<'_>,
     probe: impl Fn(&Store) -> Checked + Send + Sync + 'a,
 ) -> Job<'a> {
-    Job::new(vec![name.clone()], move || {
+    Job::new(vec![name.to_owned()], move || {
+        let Some(part) = smoke.tree.parts.first() else { return Vec::new() };
         vec![match Store::around(&part.root) {
-            Ok(Some(store)) => Probe::run(&name, || probe(&store)),
+            Ok(Some(store)) => Probe::run(name, || probe(&store)),
             Ok(None) => {
-                Probe::skipped(&name, format!("`{}` is not in a Nix store", part.root.display()))
+                Probe::skipped(name, format!("`{}` is not in a Nix store", part.root.display()))
             }
-            Err(error) => Probe::run(&name, move || Err(error)),
+            Err(error) => Probe::run(name, move || Err(error)),
         }]
     })
 }
 
+/// Every file and link that we packaged: what is in a source is upstream's.
+fn each_packaged_file(smoke: &Smoke<'_>, see: &mut impl FnMut(&Path, &[u8])) -> Result<()> {
+    let mut parts = smoke.tree.parts.iter().filter(|part| !part.packages.is_empty());
+    parts.try_for_each(|part| each_file(&part.root.canonicalize()?, see))
+}
+
 /// Symbolic links lead to something, and that is in the store.
-fn links(store: &Store, part: &Part) -> Checked {
+fn links(smoke: &Smoke<'_>, store: &Store) -> Checked {
     let mut findings = Vec::new();
     let mut count = 0;
-    each_file(&part.root.canonicalize()?, &mut |path, target| {
+    each_packaged_file(smoke, &mut |path, target| {
         if !path.is_symlink() {
             return;
         }
@@ -85,14 +86,14 @@ fn links(store: &Store, part: &Part) -> Checked {
 }
 
 /// No file names a place that was there only while it was built.
-fn build_directory(smoke: &Smoke<'_>, part: &Part) -> Checked {
+fn build_directory(smoke: &Smoke<'_>) -> Checked {
     let mut places: Vec<Vec<u8>> =
         BUILD_DIRECTORIES.iter().map(|place| place.as_bytes().to_vec()).collect();
     if let Some(checkout) = smoke.checkout {
         places.push(format!("{}/", checkout.display()).into_bytes());
     }
     let mut findings = Vec::new();
-    each_file(&part.root.canonicalize()?, &mut |path, content| {
+    each_packaged_file(smoke, &mut |path, content| {
         if let Some(found) = places.iter().find_map(|place| trace(content, place)) {
             let what = format!("`{}`", path.display());
             findings.push(Finding::new(

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use semver::Version;
+use tempfile::TempDir;
 
 use self::closure::{Closure, Last};
 use self::report::{Job, Report};
@@ -37,6 +38,7 @@ use crate::interrupt;
 use crate::model::closure::{from_message, trailer, trailer_start};
 use crate::model::config::{self, Variant};
 use crate::model::version;
+use crate::tools::guard::Guard;
 use crate::ui;
 
 /// Validate what was built
@@ -66,6 +68,9 @@ pub struct Options {
     /// A probe that may be skipped; may be given more than once
     #[arg(long = "allow-skip", value_name = "PROBE")]
     may_skip: Vec<String>,
+    /// Start no probe after one that failed
+    #[arg(long)]
+    fail_fast: bool,
     /// Write the smoke report as json, junit or markdown (added to the file); may be given more
     /// than once
     #[arg(long = "report", value_name = "KIND=FILE")]
@@ -191,21 +196,27 @@ fn check(
     options: &Options,
 ) -> Result<(Report, Option<Failure>)> {
     let last = variant.map(|variant| last(checkout, variant)).transpose()?.flatten();
-    check_within(tree, checkout.config.smoke, Some(&checkout.root), last, options)
+    let scratch = scratch()?;
+    let _guard = Guard::start(scratch.path())?;
+    check_within(tree, scratch, checkout.config.smoke, Some(&checkout.root), last, options)
+}
+
+fn scratch() -> Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix("smoke-")
+        .tempdir()
+        .context("failed to make a temporary directory")
 }
 
 fn check_within(
     tree: &Tree,
+    scratch: TempDir,
     budget: config::Smoke,
     checkout: Option<&Path>,
     last: Option<Last>,
     options: &Options,
 ) -> Result<(Report, Option<Failure>)> {
     ui::step("Smoking", format!("`{}` {}, a {}", tree.name, tree.version, tree.kind));
-    let scratch = tempfile::Builder::new()
-        .prefix("smoke-")
-        .tempdir()
-        .context("failed to make a temporary directory")?;
     let start = Instant::now();
     // Processes get to see the resolved path: a link on the way is not theirs to compare.
     let dir = scratch.path().canonicalize().context("failed to resolve a temporary directory")?;
@@ -219,7 +230,7 @@ fn check_within(
         last,
         closure: Mutex::new(None),
     };
-    let probes = report::run_all(&smoke.jobs(), smoke.end);
+    let probes = report::run_all(&smoke.jobs(), smoke.end, options.fail_fast);
     interrupt::check()?;
     anyhow::ensure!(!probes.is_empty(), "no probe fits `{}`", tree.name);
     let closure = smoke.closure.lock().ok().and_then(|closure| *closure);
@@ -259,13 +270,16 @@ impl Smoke<'_> {
             if part.packages.is_empty() {
                 jobs.push(Job::one(part.label("source"), |_| part.check_source()));
             } else {
-                jobs.extend(probes::commands(self, part));
+                jobs.push(Job::one(part.label("commands"), |_| part.check_commands(self.tree)));
             }
         }
         for part in &self.tree.parts {
             if part.packages.iter().any(|package| !package.commands.is_empty()) {
                 jobs.push(python::job(self, part));
             }
+        }
+        for part in &self.tree.parts {
+            jobs.extend(probes::commands(self, part));
         }
         if let Some(Together { part, merged }) = &self.together {
             jobs.push(Job::one(part.name.as_str(), |_| Ok(merged.clone())));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -85,6 +85,10 @@ impl Probe {
         matches!(self.outcome, Outcome::Passed(_))
     }
 
+    fn has_failed(&self) -> bool {
+        matches!(self.outcome, Outcome::Failed(_))
+    }
+
     fn tell(&self) {
         let Self { name, took, outcome } = self;
         let seconds = took.as_secs_f64();
@@ -140,8 +144,10 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Runs jobs a few at a time, and tells of each in the order given. None is started after `end`.
-pub fn run_all(jobs: &[Job<'_>], end: Instant) -> Vec<Probe> {
+/// Runs jobs a few at a time, and tells of each in the order given. None is started after `end`,
+/// nor, if it is to fail fast, after a probe that failed.
+pub fn run_all(jobs: &[Job<'_>], end: Instant, fail_fast: bool) -> Vec<Probe> {
+    let stop = AtomicBool::new(false);
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<Option<Vec<Probe>>>> = Mutex::new(jobs.iter().map(|_| None).collect());
     let told = AtomicUsize::new(0);
@@ -149,7 +155,11 @@ pub fn run_all(jobs: &[Job<'_>], end: Instant) -> Vec<Probe> {
         for _ in 0..PARALLEL.min(jobs.len()) {
             scope.spawn(|| {
                 while let Some((at, job)) = take(&next, jobs) {
-                    let probes = if interrupt::is_set() { Vec::new() } else { job.probes(end) };
+                    let is_over = interrupt::is_set() || stop.load(Ordering::Relaxed);
+                    let probes = if is_over { Vec::new() } else { job.probes(end) };
+                    if fail_fast && probes.iter().any(Probe::has_failed) {
+                        stop.store(true, Ordering::Relaxed);
+                    }
                     let Ok(mut done) = done.lock() else { return };
                     done[at] = Some(probes);
                     while let Some(Some(probes)) = done.get(told.load(Ordering::Relaxed)) {
@@ -277,7 +287,7 @@ mod tests {
         let names = || ["start", "answer", "end"].map(str::to_owned).to_vec();
         let bad = || Ok(Err(vec![Finding::new("it", "more", "less")]));
         let job = Job::new(names(), move || vec![Probe::run("start", bad)]);
-        let probes = run_all(&[job], soon());
+        let probes = run_all(&[job], soon(), false);
         let outcomes: Vec<bool> =
             probes.iter().map(|probe| matches!(probe.outcome, Outcome::Skipped(_))).collect();
         assert_eq!(outcomes, [false, true, true]);
@@ -285,9 +295,17 @@ mod tests {
     }
 
     #[test]
+    fn failing_fast_starts_no_more() {
+        let bad = || Job::one("x", |_| Ok(Err(vec![Finding::new("it", "more", "less")])));
+        let jobs: Vec<Job<'_>> = (0..20).map(|_| bad()).collect();
+        assert_eq!(run_all(&jobs, soon(), false).len(), 20);
+        assert!(run_all(&jobs, soon(), true).len() <= PARALLEL);
+    }
+
+    #[test]
     fn nothing_starts_when_there_is_no_time_left() {
         let job = Job::one("x", |_| panic!("it ran"));
-        let probes = run_all(&[job], Instant::now());
+        let probes = run_all(&[job], Instant::now(), false);
         let why = "there is no time left for it";
         assert_eq!(probes[0].outcome, Outcome::Skipped(why.to_owned()));
     }

@@ -13,7 +13,7 @@ use crate::model::config::Config;
 /// A tree whose commands are shell scripts; `NAME` and `VERSION` are theirs.
 struct Fake {
     config: Config,
-    dir: tempfile::TempDir,
+    dir: TempDir,
 }
 
 const GOOD: &str =
@@ -58,9 +58,11 @@ impl Fake {
             together: None,
             closure: Mutex::new(None),
         };
-        let jobs = probes::commands(&smoke, &tree.parts[0]);
+        let part = &tree.parts[0];
+        let mut jobs = vec![Job::one("commands", |_| part.check_commands(tree))];
+        jobs.extend(probes::commands(&smoke, part));
         let root = self.dir.path().display().to_string();
-        report::run_all(&jobs, smoke.end)
+        report::run_all(&jobs, smoke.end, false)
             .into_iter()
             .filter_map(|probe| match probe.outcome {
                 Outcome::Failed(findings) => Some(findings),
@@ -157,15 +159,17 @@ fn a_failure_keeps_the_logs_and_names_them() {
     fake.script("dagster", DEVELOPMENT);
     let tree = fake.tree("1.9.12");
     let (report, failure) =
-        check_within(&tree, budget(5), None, None, &Options::default()).unwrap();
+        check_within(&tree, scratch().unwrap(), budget(5), None, None, &Options::default())
+            .unwrap();
     assert!(!report.has_passed());
     let error = failure.unwrap().into();
     let text = failure::render(&error);
-    let headline = format!(
-        "error: smoke test of `{}` failed: `dagster --version`: expected `1.9.12`, found `1!0+dev`\n",
-        tree.name
-    );
+    // A shell script is no Python, which comes first.
+    let headline =
+        format!("error: smoke test of `{}` failed: `dagster-webserver --version`", tree.name);
     assert!(text.starts_with(&headline), "{text}");
+    let finding = "- `dagster --version`: expected `1.9.12`, found `1!0+dev`\n";
+    assert!(text.contains(finding), "{text}");
     // A shell script reports no interpreter, loads nothing and serves nothing.
     for probe in ["sitecustomize", "value of asset", "dagster-webserver"] {
         assert!(text.contains(probe), "{text}");

@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+"""The smoke test against real Dagster from PyPI: green on what works, red on each break, and nothing
+left behind when it is killed.
+
+    tests/smoke/check.py                        # short: one version, every break but single dependencies
+    tests/smoke/check.py green --runs 10        # all versions; prints wall times
+    tests/smoke/check.py breaks --dependencies  # and each third-party distribution removed in turn
+    tests/smoke/check.py kills --runs 50
+
+Virtual environments are made once, by the user's own pip, below target/smoke-venvs. A break is made on
+a copy. Exit status 1 if anything is not as expected.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+XTASK = ROOT / "target/debug/xtask"
+VENVS = ROOT / "target/smoke-venvs"
+VERSIONS = ["1.9.12", "1.10.21", "1.12.1", "1.13.27"]
+PACKAGES = ["dagster", "dagster-graphql", "dagster-webserver"]
+OURS = {"dagster", "dagster-graphql", "dagster-webserver", "dagster-pipes", "dagster-shared"}
+SECRETS = {
+    "FLOX_FLOXHUB_TOKEN": "planted-floxhub-token", "GITHUB_TOKEN": "planted-github-token",
+    "PIP_INDEX_URL": "https://user:planted-password@index.invalid/simple",
+    "SSH_AUTH_SOCK": "/planted-agent",
+}
+MARKER = b"XTASK_PROCESS="
+
+
+def venv(version):
+    """A virtual environment with a version of Dagster, made when it is not there."""
+    target = VENVS / version
+    done = target / "done"
+    if not done.exists():
+        shutil.rmtree(target, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", target], check=True)
+        wanted = ["%s==%s" % (name, version) for name in PACKAGES]
+        subprocess.run(
+            [target / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted],
+            check=True,
+        )
+        done.touch()
+    return target
+
+
+@contextlib.contextmanager
+def copy_of(version):
+    """A copy to break, whose commands run its own Python."""
+    original = venv(version)
+    with tempfile.TemporaryDirectory(dir=VENVS) as work:
+        target = Path(work) / "venv"
+        shutil.copytree(original, target, symlinks=True)
+        for path in (target / "bin").iterdir():
+            if path.is_symlink():
+                continue
+            text = path.read_bytes()
+            if text.startswith(b"#!"):
+                path.write_bytes(text.replace(bytes(original / "bin"), bytes(target / "bin"), 1))
+        yield target
+
+
+def site(root):
+    (found,) = (root / "lib").glob("python3*/site-packages")
+    return found
+
+
+def smoke(root, version, *arguments, **options):
+    """Starts a run; `finish` gives its report."""
+    handle, report = tempfile.mkstemp(suffix=".json", dir=VENVS)
+    os.close(handle)
+    process = subprocess.Popen(
+        [XTASK, "smoke", "--root", root, "--expect", version, "--report", "json=" + report, *arguments],
+        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        encoding="utf-8", errors="replace", **options,
+    )
+    process.report = Path(report)
+    return process
+
+
+def finish(process):
+    """Status, probes (empty when it was killed) and what it said."""
+    _, said = process.communicate()
+    text = process.report.read_text()
+    process.report.unlink()
+    for kept in re.findall(r"what each command wrote is in `([^`]+)`", said):
+        shutil.rmtree(kept, ignore_errors=True)
+    return process.returncode, json.loads(text)[0]["probes"] if text else [], said
+
+
+def findings(probes):
+    return {
+        probe["name"]: " ".join("%(what)s: %(expected)s, %(found)s" % finding for finding in probe["findings"])
+        for probe in probes if probe["outcome"] == "failed"
+    }
+
+
+def green(versions, runs):
+    """Runs that must all pass; returns the number that did not."""
+    bad = 0
+    for version in versions:
+        root = venv(version)
+        times = []
+        for _ in range(runs):
+            start = time.monotonic()
+            status, probes, said = finish(smoke(root, version))
+            times.append(time.monotonic() - start)
+            if status != 0:
+                bad += 1
+                print("%s: status %s\n%s" % (version, status, said[-3000:]))
+        print("green %-8s %d of %d runs, %d probes, median %.1f s, worst %.1f s" % (
+            version, runs - bad, runs, len(probes), statistics.median(times), max(times)), flush=True)
+    return bad
+
+
+def script(root, name, text):
+    path = root / "bin" / name
+    path.unlink()
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def wrap_webserver(root, server):
+    """A webserver that answers `--version` and `--help` as ever, and does something else to serve."""
+    real = root / "bin/real-webserver"
+    (root / "bin/dagster-webserver").rename(real)
+    (root / "bin/dagster-webserver").touch()
+    script(root, "dagster-webserver", "#!/bin/sh\ncase $1 in --*) exec %s \"$@\";; esac\n%s\n" % (real, server % real))
+
+
+def edit(path, pattern, to):
+    text = path.read_text()
+    changed = re.sub(pattern, to, text, count=1)
+    assert changed != text, "`%s` is not in %s" % (pattern, path)
+    path.write_text(changed)
+
+
+def one_asset(root):
+    ui = site(root) / "dagster_webserver/webapp/build"
+    page = (ui / "index.html").read_text()
+    name = re.search(r'src="[^"]*(/_next/static/[^"?]+\.js)', page).group(1)
+    (ui / name[1:]).unlink()
+
+
+def dangling(root):
+    (root / "bin/dagster-daemon").unlink()
+    (root / "bin/dagster-daemon").symlink_to("/nowhere/dagster-daemon")
+
+
+def older_graphql(root):
+    version = (1, 12, 0)
+    subprocess.run(
+        [root / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+         "dagster-graphql==%d.%d.%d" % version],
+        check=True,
+    )
+
+
+def remove(root, name):
+    """Removes a distribution, the way pip would."""
+    subprocess.run(
+        [root / "bin/python", "-m", "pip", "uninstall", "--quiet", "--yes", "--disable-pip-version-check", name],
+        check=True,
+    )
+
+
+NEVER_ANSWERS = """#!%s/bin/python
+import socket, sys, time
+server = socket.create_server(("127.0.0.1", int(sys.argv[sys.argv.index("-p") + 1])))
+time.sleep(1000)
+"""
+
+
+def never_answers(root):
+    (root / "bin/mute").write_text(NEVER_ANSWERS % root)
+    (root / "bin/mute").chmod(0o755)
+    wrap_webserver(root, "exec %s/bin/mute \"$@\" # %%s" % root)
+
+
+# What is broken: how, the probe that must find it, and a word of the cause that it must say.
+BREAKS = {
+    "1!0+dev in version.py": (
+        lambda root: edit(site(root) / "dagster/version.py", r'"1\.12\.1"', '"1!0+dev"'),
+        "dagster --version", "1!0+dev"),
+    "no web UI": (
+        lambda root: shutil.rmtree(site(root) / "dagster_webserver/webapp/build"), "web page", "`/`"),
+    "one asset of the web UI removed": (one_asset, "web page", "/_next/static/"),
+    "a dangling command": (dangling, "commands", "/nowhere/dagster-daemon"),
+    "a command removed": (
+        lambda root: (root / "bin/dagster-graphql").unlink(), "commands", "`dagster-graphql`"),
+    "a foreign command": (
+        lambda root: shutil.copy(root / "bin/dagster", root / "bin/dagster-old"), "commands", "dagster-old"),
+    "dagster-graphql 1.12.0": (older_graphql, "requirements", "1.12.0"),
+    "no dagster-shared": (lambda root: remove(root, "dagster-shared"), "requirements", "dagster-shared"),
+    "no toposort": (lambda root: remove(root, "toposort"), "requirements", "toposort"),
+    "a webserver that hangs": (
+        lambda root: wrap_webserver(root, "exec sleep 1000 # %s"), "webserver", "an answer within"),
+    "a webserver that binds and never answers": (never_answers, "webserver", "an answer within"),
+    "a webserver that ignores SIGTERM": (
+        lambda root: wrap_webserver(root, "trap '' TERM\n%s \"$@\" &\nwhile :; do sleep 1; done"),
+        "webserver end", "SIGTERM"),
+}
+
+
+def one_break(version, name, change, probe, word):
+    with copy_of(version) as root:
+        change(root)
+        start = time.monotonic()
+        status, probes, said = finish(smoke(root, version))
+        found = findings(probes)
+        if status == 1 and word in found.get(probe, ""):
+            print("red   %-42s %5.1f s  %s: %s" % (
+                name, time.monotonic() - start, probe, found[probe][:200].replace("\n", " ")), flush=True)
+            return 0
+        print("NOT FOUND %s: expected `%s` of probe `%s`, found %s\n%s" % (name, word, probe, found, said[-1500:]))
+        return 1
+
+
+def marked():
+    """Processes of a smoke test, as pid -> command line."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if MARKER in (entry / "environ").read_bytes():
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return found
+
+
+def killed_probe(version):
+    process = smoke(venv(version), version)
+    victim = None
+    while victim is None and process.poll() is None:
+        victim = next((pid for pid, line in marked().items() if "asset materialize" in line), None)
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.kill(victim, signal.SIGKILL)
+    status, probes, _ = finish(process)
+    found = findings(probes).get("asset materialize", "")
+    good = status == 1 and "signal 9" in found
+    print("%s a probe killed half way: %s" % ("red  " if good else "NOT FOUND", found))
+    return 0 if good else 1
+
+
+PLANTED = """import os
+with open(%r, "ab") as file:
+    file.write(b"\\n".join(b"%%s=%%s" %% pair for pair in os.environb.items()) + b"\\n\\n")
+"""
+
+
+def credentials(version):
+    """A package that writes down its environment finds no credential in it."""
+    with copy_of(version) as root:
+        log = root / "environments"
+        (site(root) / "planted.py").write_text(PLANTED % str(log))
+        (site(root) / "planted.pth").write_text("import planted\n")
+        status, _, said = finish(smoke(root, version, env={**os.environ, **SECRETS}))
+        text = log.read_text(errors="replace")
+        leaked = [name for name, value in SECRETS.items() if value in text or name + "=" in text]
+        count = text.count("\n\n")
+        good = status == 0 and count > 10 and not leaked
+        print("%s credentials: %d processes looked, found %s" % ("green" if good else "LEAKED", count, leaked or "none"))
+        return 0 if good else 1
+
+
+def dependencies(version):
+    """Removes each distribution that is not Dagster's in turn."""
+    listed = subprocess.run(
+        [venv(version) / "bin/python", "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
+        check=True, stdout=subprocess.PIPE).stdout
+    names = sorted({entry["name"] for entry in json.loads(listed)} - OURS)
+    unnoticed = []
+    for name in names:
+        with copy_of(version) as root:
+            remove(root, name)
+            status, probes, _ = finish(smoke(root, version, "--fail-fast"))
+            by = [probe for probe, found in findings(probes).items() if re.search(re.escape(name), found, re.I)]
+            if status == 0:
+                unnoticed.append(name)
+            print("%s without %-28s %s" % ("red  " if status else "NOT FOUND", name, ", ".join(by) or "-"), flush=True)
+    print("dependencies: %d of %d noticed; not noticed: %s" % (
+        len(names) - len(unnoticed), len(names), ", ".join(unnoticed) or "none"))
+    # pip is what made the environment; nothing requires it
+    return len(set(unnoticed) - {"pip"})
+
+
+def listening():
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        return {line.split()[1] for line in lines if line.split()[3] == "0A"}
+    return set()
+
+
+def kills(version, runs, seed):
+    """Kills runs at random: the tool by each signal, or one of its processes. Counts what is left."""
+    chance = random.Random(seed)
+    root = venv(version)
+    left = {"processes": 0, "ports": 0, "directories": 0}
+    ended = {}
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as scratch:
+            ports = listening()
+            process = smoke(root, version, env={**os.environ, "TMPDIR": scratch})
+            time.sleep(chance.uniform(0.2, 25))
+            how = chance.choice(["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL", "a process"])
+            if how == "a process":
+                pids = sorted(marked())
+                if pids:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(chance.choice(pids), signal.SIGKILL)
+            else:
+                process.send_signal(getattr(signal, how))
+            status, _, _ = finish(process)
+            ended[how, status] = ended.get((how, status), 0) + 1
+            # what cleans up after a kill is a process, too
+            until = time.monotonic() + 15
+            while time.monotonic() < until and (marked() or os.listdir(scratch) or listening() - ports):
+                time.sleep(0.1)
+            left["processes"] += len(marked())
+            left["ports"] += len(listening() - ports)
+            left["directories"] += len(os.listdir(scratch))
+    print("kills: %d runs (seed %d); %s" % (
+        runs, seed, ", ".join("%s -> %s: %d" % (*key, count) for key, count in sorted(ended.items(), key=str))))
+    print("kills: left %(processes)d processes, %(ports)d ports, %(directories)d temporary directories" % left)
+    return sum(left.values())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("what", nargs="?", choices=["short", "green", "breaks", "kills"], default="short")
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--versions", nargs="+", default=VERSIONS)
+    parser.add_argument("--dependencies", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    subprocess.run(["cargo", "build", "--quiet", "--package", "xtask", "--locked"], cwd=ROOT, check=True)
+    VENVS.mkdir(parents=True, exist_ok=True)
+    version = "1.12.1"
+    bad = 0
+    if options.what in ("short", "green"):
+        bad += green([version] if options.what == "short" else options.versions, options.runs)
+    if options.what in ("short", "breaks"):
+        for name, how in BREAKS.items():
+            bad += one_break(version, name, *how)
+        bad += killed_probe(version)
+        bad += credentials(version)
+    if options.dependencies:
+        bad += dependencies(version)
+    if options.what in ("short", "kills"):
+        bad += kills(version, 3 if options.what == "short" else options.runs, options.seed)
+    print("smoke: %d problems" % bad)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

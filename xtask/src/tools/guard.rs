@@ -1,0 +1,80 @@
+//! What cleans up when this program cannot: a process that waits for its end, however it comes.
+//!
+//! A pipe joins the two. When it closes without a word, this program was killed; the guard then
+//! ends what it had started and removes its temporary files. On Linux it finds the processes by
+//! their variable (see [`process`]); elsewhere it removes the files only.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result};
+
+use super::process;
+
+/// The hidden command that a guard runs.
+const COMMAND: &str = "guard";
+const DONE: &str = "done";
+
+/// Clean up after a process that was killed
+#[derive(clap::Args)]
+pub struct Args {
+    /// The processes to end: the start of their variable's value
+    processes: String,
+    /// The directory to remove
+    scratch: PathBuf,
+}
+
+/// A guard that watches over this program. Dropping it sends it away.
+pub struct Guard {
+    child: Child,
+}
+
+impl Guard {
+    /// Starts a guard over all processes of this program and one directory.
+    pub fn start(scratch: &Path) -> Result<Self> {
+        let exe = match cfg!(target_os = "linux") {
+            true => PathBuf::from("/proc/self/exe"), // even when it was built anew since
+            false => std::env::current_exe().context("failed to find this program")?,
+        };
+        let child = Command::new(exe)
+            .args([COMMAND, process::markers()])
+            .arg(scratch)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0) // a terminal's signals are not for it
+            .spawn()
+            .context("failed to start the process that cleans up")?;
+        Ok(Self { child })
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(mut pipe) = self.child.stdin.take() {
+            let _ = pipe.write_all(DONE.as_bytes());
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// What the guard does.
+pub fn run(args: &Args) -> Result<()> {
+    let mut word = String::new();
+    std::io::stdin().read_to_string(&mut word).context("failed to wait")?;
+    if word == DONE {
+        return Ok(());
+    }
+    process::end_marked(&args.processes);
+    match fs::remove_dir_all(&args.scratch) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("failed to remove `{}`", args.scratch.display()))
+        }
+        _ => Ok(()),
+    }
+}
