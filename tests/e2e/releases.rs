@@ -28,6 +28,10 @@ fn a_newer_version_on_main() {
         1	1	nix/separate/dagster-webserver.nix"#]]
     .assert_eq(&scene.git(&["show", "--numstat", "--format=", "HEAD"]));
 
+    let trailers = scene.git(&["log", "-1", "--format=%(trailers:key=Closure,valueonly)"]);
+    let of: Vec<&str> = trailers.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(of, ["separate", "combined"], "{trailers}");
+
     let before = scene.state();
     scene.run(&["release", "1.12.2"]).check(&expect![[r#"
         status: 0
@@ -228,6 +232,36 @@ fn a_dry_run_is_what_bump_writes() {
          Unchanged the Nix files say 1.9.12 already
     "#]]);
     assert_eq!(scene.git(&["diff"]), applied);
+}
+
+#[test]
+fn a_closure_that_jumps() {
+    let scene = Scene::new();
+    let system = xtask::stages::publish::system().unwrap();
+    let message = format!("dagster 1.12.1\n\nClosure: combined {system} 1 paths 1 bytes\n");
+    scene.git(&["commit", "--quiet", "--allow-empty", "--message", &message]);
+    scene.git(&["push", "--quiet"]);
+    let before = scene.state();
+    let report = scene.path("report.json");
+    let target = format!("json={}", report.display());
+    let args = ["release", "1.12.2", "--variant", "combined", "--report", &target];
+    let ran = scene.run(&args);
+    ran.expect_status(1);
+    let finding = "error: smoke test of `combined` failed: closure: expected no more than 25% from \
+                   the last release's 1 store paths, 0.0 MB, found ";
+    assert!(ran.stderr.contains(finding), "{}", ran.block());
+    assert_eq!(scene.state(), before);
+
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    assert_eq!((&report[0]["tree"], &report[0]["passed"]), (&"combined".into(), &false.into()));
+    let outcome = |name: &str| {
+        let probes = report[0]["probes"].as_array().unwrap();
+        probes.iter().find(|probe| probe["name"] == name).unwrap()["outcome"].clone()
+    };
+    assert_eq!(
+        (outcome("closure"), outcome("dagster dev daemon")),
+        ("failed".into(), "passed".into())
+    );
 }
 
 #[test]
