@@ -31,6 +31,7 @@ impl Scene {
         let options = Options {
             orgs: vec![ORG.to_owned()],
             upstream_faults: faults.iter().map(|fault| (*fault).to_owned()).collect(),
+            nix: false, // the same blocks on every machine
         };
         let world = World::create_with(dir.path(), source, upstream, &options).unwrap();
         Self { world, _dir: dir }

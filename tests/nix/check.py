@@ -4,8 +4,8 @@
 Over a double of nixpkgs (nixpkgs.nix beside this file): every file parses; every package evaluates
 strictly, with the metadata that a catalog needs; the components of both variants are the same
 derivations; `flox/.flox/pkgs` and `nix/` agree; and the check finds faults that are put in on
-purpose. Nothing is built. Without Nix it says that it was skipped; exit status 0 then, or 1 when
-`CI` is set.
+purpose. Nothing is built: build.py does that. With `lint`, it checks their form instead. Without the tools
+it says that it was skipped; exit status 0 then, or 1 when `CI` is set.
 """
 
 import json
@@ -87,7 +87,7 @@ def check(work, root, version):
 def copy(work):
     """A copy of the expressions that can be changed."""
     target = Path(tempfile.mkdtemp(dir=work))
-    for name in ("nix", "flox", "tests/nix"):
+    for name in ("nix", "flox", "tests/nix", "tests/standins"):
         shutil.copytree(ROOT / name, target / name, symlinks=True)
     return target
 
@@ -129,7 +129,7 @@ FAULTS = {
         '  name = "dagster-complete";\n')),
     "a stray file among the doors": ("'helper.nix': 'regular'", lambda root: (
         root / "flox/.flox/pkgs/helper.nix").write_text("{ }: { }\n")),
-    "a symbolic link among the doors": ("'dagster.nix': 'symlink'", lambda root: (
+    "a symbolic link among the doors": ("attribute 'dagster' missing", lambda root: (
         (root / "flox/.flox/pkgs/dagster.nix").unlink(),
         (root / "flox/.flox/pkgs/dagster.nix").symlink_to("../../../nix/separate/dagster.nix"))),
     "a door to another package": ("through Flox", lambda root: replace(
@@ -139,7 +139,23 @@ FAULTS = {
 }
 
 
+def lint():
+    """Formatting and unused arguments and bindings, where the tools for that are."""
+    bad = 0
+    places = ["nix", "flox/.flox/pkgs", "tests/nix"]
+    files = sorted(str(path) for place in places for path in (ROOT / place).rglob("*.nix"))
+    for command in (["nixfmt", "--check", *files], ["deadnix", "--fail", *files]):
+        if shutil.which(command[0]) is None:
+            print("skipped: `%s` is not here" % command[0])
+            bad += bool(os.environ.get("CI"))
+        else:
+            bad += subprocess.run(command, cwd=ROOT).returncode != 0
+    return bad
+
+
 def main():
+    if sys.argv[1:] == ["lint"]:
+        return 1 if lint() else 0
     if shutil.which("nix-instantiate") is None:
         print("skipped: `nix-instantiate` is not here")
         return 1 if os.environ.get("CI") else 0

@@ -6,27 +6,23 @@
 }:
 
 let
-  pkgs = import ./nixpkgs.nix;
-  inherit (builtins) attrNames listToAttrs mapAttrs readDir replaceStrings;
+  pkgs = import ./nixpkgs.nix { };
+  inherit (builtins) mapAttrs readDir;
 
   packages = import (root + "/nix/default.nix") { inherit pkgs; };
 
-  # As Flox calls the files below .flox/pkgs: each over nixpkgs and its siblings, its own name being
-  # nixpkgs' previous one.
-  doors = readDir (root + "/flox/.flox/pkgs");
-  flox = listToAttrs (
-    map (file: rec {
-      name = replaceStrings [ ".nix" ] [ "" ] file;
-      value = pkgs.newScope (flox // { ${name} = throw "Circular dependency detected."; }) (
-        root + "/flox/.flox/pkgs/${file}"
-      ) { };
-    }) (attrNames doors)
-  );
+  flox = (import ./flox.nix { inherit root pkgs; }).packages;
 
   shown = package: {
     inherit (package) drvPath pname version;
     meta = {
-      inherit (package.meta) description homepage changelog platforms outputsToInstall;
+      inherit (package.meta)
+        description
+        homepage
+        changelog
+        platforms
+        outputsToInstall
+        ;
       license = package.meta.license.spdxId;
       mainProgram = package.meta.mainProgram or null;
     };
@@ -36,9 +32,11 @@ let
   complete = packages.dagster-complete;
 in
 {
-  inherit doors;
+  doors = readDir (root + "/flox/.flox/pkgs");
   nix = mapAttrs (_: shown) packages;
   flox = mapAttrs (name: _: flox.${name}.drvPath) packages;
   # the components inside the combined variant
-  combined = mapAttrs (name: _: complete.${name}.drvPath) (removeAttrs packages [ "dagster-complete" ]);
+  combined = mapAttrs (name: _: complete.${name}.drvPath) (
+    removeAttrs packages [ "dagster-complete" ]
+  );
 }

@@ -4,7 +4,7 @@
 It takes flox's arguments for `build`, `publish`, `show`, `auth status` and `--version`, obeys its
 rules about git and the lock, and answers with its texts, streams and exit codes (0 and 1). It
 evaluates the expressions and really builds them, from the source that it fetches and hashes itself
-(floxlib/). FloxHub is a directory. It decides nothing about whether what it built works.
+(floxlib/), or lets real Nix do so (`--nix`). FloxHub is a directory. It decides nothing about whether what it built works.
 
 The options before `--` are the stand-in's own; a launcher named `flox` passes them.
 Faults come from `--fault` and from the file `faults` in the state directory, one a line:
@@ -27,6 +27,7 @@ from floxlib.environment import Environment, Failure, system  # noqa: E402
 from floxlib.git import Repository  # noqa: E402
 from floxlib.nar import Mismatch  # noqa: E402
 from floxlib.nixlang import NixError, deep, is_derivation, with_deep_stack  # noqa: E402
+from floxlib.realnix import NixFailed, RealNix  # noqa: E402
 from floxlib.store import BuildError, Store  # noqa: E402
 
 VERSION = "1.14.1"
@@ -73,11 +74,53 @@ def parse(words, options):
     return found, rest
 
 
+class Own:
+    """The stand-in's own evaluator and store."""
+
+    def __init__(self, store, scope):
+        self.store, self.scope = store, scope
+
+    def describe(self, name):
+        value = self.scope[name].force()
+        if not is_derivation(value):
+            raise NixError("expression does not evaluate to a derivation")
+        meta = {key: deep(item) for key, item in (value["meta"].force() if "meta" in value else {}).items()}
+        licence = meta.get("license")
+        if isinstance(licence, dict):
+            licence = licence.get("spdxId") or licence.get("fullName")
+        outputs = deep(value["outputs"])
+        return {
+            **{key: deep(value[key]) for key in ("name", "pname", "version", "drvPath") if key in value},
+            "meta": {"description": meta.get("description"), "license": licence}, "outputs": outputs,
+            "paths": {output: value[output].force()["outPath"].force() for output in outputs},
+        }
+
+    def realise(self, described):
+        drv = self.store.known[described["paths"]["out"]]
+        self.store.realise(drv)
+        return self.store.logs(drv)
+
+
+class WithNix:
+    """Real Nix, which keeps its own logs."""
+
+    def __init__(self, nix, source, relative):
+        self.nix, self.source, self.relative = nix, source, relative
+
+    def describe(self, name):
+        return self.nix.describe(self.source, self.relative, name)
+
+    def realise(self, described):
+        self.nix.realise(described)
+
+
 class Stand:
     def __init__(self, options):
+        self.built = {}
         self.state = os.path.abspath(options.state)
         os.makedirs(self.state, exist_ok=True)
         self.upstream, self.venv, self.orgs = options.upstream, options.third_party, options.org
+        self.with_nix = options.nix
         self.faults = set(options.fault)
         path = os.path.join(self.state, "faults")
         if os.path.exists(path):
@@ -181,44 +224,51 @@ class Stand:
         links = []
         with tempfile.TemporaryDirectory(prefix="flox-source-") as source:
             repository.export_tracked(source)
-            packages = Environment(os.path.join(source, relative)).packages()
-            store = Store(self.state, sys.stderr)
-            scope = pkgset.Set(store, self.upstream, self.venv).overlay(packages)
+            engine = self.engine(source, relative)
             for name in names:
                 print("Building %s in Nix expression mode" % name, flush=True)
-                value = self.realise(store, scope, name, source)
-                links += self.link(environment, store, name, value)
+                self.built[name] = self.realise(engine, name, source)
+                links += self.link(environment, name, *self.built[name])
                 print("Completed build of %s in Nix expression mode" % name, flush=True)
-        self.evaluated = scope
         return links
 
-    def realise(self, store, scope, name, source):
+    def engine(self, source, relative):
+        if self.with_nix:
+            return WithNix(RealNix(self.state, self.upstream, self.venv, sys.stderr), source, relative)
+        packages = Environment(os.path.join(source, relative)).packages()
+        store = Store(self.state, sys.stderr)
+        return Own(store, pkgset.Set(store, self.upstream, self.venv).overlay(packages))
+
+    def realise(self, engine, name, source):
+        """A package: what there is to say of it, and its log."""
         try:
-            value = scope[name].force()
-            if not is_derivation(value):
-                raise NixError("expression does not evaluate to a derivation")
-            value["out_drv"] = store.known[value["outPath"].force()]
+            described = engine.describe(name)
             if "build:" + name in self.faults:
-                raise BuildError(value["drvPath"].force(), 1, "a fault was asked for")
-            store.realise(value["out_drv"])
-            return value
+                raise BuildError(described["drvPath"], 1, "a fault was asked for")
+            return described, engine.realise(described)
         except (NixError, BuildError, Mismatch) as error:
             self.nix_failed(str(error).replace(source, "«source»"), name)
+        except NixFailed:
+            self.make_failed(name)
 
     @staticmethod
     def nix_failed(text, name):
         say("error: " + text)
+        Stand.make_failed(name)
+
+    @staticmethod
+    def make_failed(name):
         say("make: *** [/nix/store/flox-build.mk:1: %s_nix_expression_build] Error 1" % name)
         raise Failure("Build failed")
 
     @staticmethod
-    def link(environment, store, name, value):
-        drv = value["out_drv"]
+    def link(environment, name, described, log):
         links = []
-        for output, path in drv.paths.items():
+        for output in described["outputs"]:
             links.append(environment.result_link(name, output))
-            replace_link(path, links[-1])
-        replace_link(store.logs(drv), environment.result_link(name, "log"))
+            replace_link(described["paths"][output], links[-1])
+        if log:
+            replace_link(log, environment.result_link(name, "log"))
         return links
 
     # publish
@@ -241,7 +291,7 @@ class Stand:
         if org not in self.orgs or "forbidden" in self.faults:
             raise Failure("403 Forbidden: You are not permitted to write to this catalog.")
         self.build_targets(environment, [name])
-        metadata = self.metadata(self.evaluated[name].force(), name)
+        metadata = self.metadata(self.built[name][0], name)
         key = [url, rev, system(), "stable"]
         earlier = self.catalog.find(org, name, key)
         if earlier:
@@ -286,18 +336,12 @@ class Stand:
         return repository.remote_url(remote), repository.head()
 
     @staticmethod
-    def metadata(value, name):
-        plain = {key: deep(value[key]) for key in ("name", "pname", "version") if key in value}
-        meta = {key: deep(item) for key, item in (value["meta"].force() if "meta" in value else {}).items()}
-        licence = meta.get("license")
-        if isinstance(licence, dict):
-            licence = licence.get("spdxId") or licence.get("fullName")
-        outputs = deep(value["outputs"])
+    def metadata(described, name):
         return {
-            "attribute": name, "pname": plain.get("pname", plain["name"]),
-            "version": plain.get("version", "unknown"), "description": meta.get("description"),
-            "license": licence, "outputs": outputs, "installed": ["out"],
-            "paths": {output: value[output].force()["outPath"].force() for output in outputs},
+            "attribute": name, "pname": described.get("pname", described["name"]),
+            "version": described.get("version", "unknown"),
+            "description": described["meta"]["description"], "license": described["meta"]["license"],
+            "outputs": described["outputs"], "installed": ["out"], "paths": described["paths"],
         }
 
     # show
@@ -329,6 +373,7 @@ def main():
     parser.add_argument("--upstream", required=True)
     parser.add_argument("--org", action="append", default=[])
     parser.add_argument("--third-party")
+    parser.add_argument("--nix", action="store_true")
     parser.add_argument("--fault", action="append", default=[])
     words = sys.argv[1:]
     options = parser.parse_args(words[: words.index("--")])

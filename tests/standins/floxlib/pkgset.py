@@ -17,13 +17,8 @@ from .nixlang import (
 from .store import Derivation
 
 # Python packages of nixpkgs that Dagster asked for at some time, by attribute name.
-PYTHON_NAMES = """
-alembic antlr4-python3-runtime click coloredlogs docstring-parser filelock gql graphene grpcio
-grpcio-health-checking hatchling httptools jinja2 packaging platformdirs protobuf psutil pydantic
-python-dotenv pytz pyyaml requests requests-toolbelt rich setuptools six sqlalchemy starlette
-structlog tabulate tomli tomlkit toposort tqdm typing-extensions tzdata universal-pathlib uvicorn
-uvloop watchdog watchfiles websockets wheel
-""".split()
+with open(os.path.join(os.path.dirname(__file__), "python-names.txt"), encoding="utf-8") as names:
+    PYTHON_NAMES = names.read().split()
 # nixpkgs' attribute where it is not the normalised name of the distribution.
 DISTRIBUTIONS = {}
 
@@ -272,6 +267,7 @@ class Set:
             "build-system": self.paths(given, "build-system"),
             "dependencies": self.paths(given, "dependencies"),
             "pythonImportsCheck": plain.get("pythonImportsCheck", []),
+            "pythonRelaxDeps": plain.get("pythonRelaxDeps", []),
             "makeWrapperArgs": plain.get("makeWrapperArgs", []),
             "python": self.python["outPath"].force(),
         }

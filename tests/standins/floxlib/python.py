@@ -15,6 +15,9 @@ import shlex
 import shutil
 import zipfile
 
+from pip._vendor.packaging.requirements import Requirement
+from pip._vendor.packaging.specifiers import SpecifierSet
+
 from .nixlang import PLACEHOLDER
 from .store import host_python
 
@@ -107,6 +110,7 @@ def third_party(builder, arguments):
         target = os.path.join(site, path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copy2(source, target)
+    compile_all(builder)
     propagate(builder, arguments["dependencies"])
 
 
@@ -135,12 +139,24 @@ def build_package(builder, arguments):
         if arguments["sourceRoot"]:
             tree = os.path.join(builder.scratch, arguments["sourceRoot"])
         wheel = pip_wheel(builder, tree, arguments["build-system"], wheels)
-    scripts = install_wheel(builder, wheel)
+    scripts, metadata = install_wheel(builder, wheel)
+    if arguments["format"] == "pyproject":
+        relax(metadata, arguments["pythonRelaxDeps"])
+        check_requirements(builder, metadata, arguments)
     shutil.copytree(wheels, builder.path_of("dist"))
     propagate(builder, arguments["dependencies"])
+    compile_all(builder)
     for name, target in sorted(scripts.items()):
         wrap(builder, name, target, arguments)
     check_imports(builder, arguments)
+
+
+def compile_all(builder):
+    """Bytecode that is good whatever the files' times are: without it every start compiles again.
+    What is no Python (templates are such) has none."""
+    compiler = "import compileall, py_compile, sys; compileall.compile_dir(sys.argv[1], quiet=2, " \
+        "invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)"
+    builder.run([host_python(), "-c", compiler, os.path.join(builder.out, SITE)])
 
 
 def copy_writable(source, target):
@@ -154,7 +170,8 @@ def copy_writable(source, target):
 
 
 def install_wheel(builder, wheel):
-    """Unpacks a pure wheel; returns its console scripts as name -> `module:attribute`."""
+    """Unpacks a pure wheel; returns its console scripts as name -> `module:attribute`, and where its
+    metadata is."""
     site = os.path.join(builder.out, SITE)
     os.makedirs(site)
     with zipfile.ZipFile(wheel) as archive:
@@ -170,9 +187,54 @@ def install_wheel(builder, wheel):
     entry_points = configparser.ConfigParser(delimiters=("=",), interpolation=None)
     entry_points.optionxform = str
     entry_points.read(os.path.join(metadata, "entry_points.txt"), encoding="utf-8")
-    if not entry_points.has_section("console_scripts"):
-        return {}
-    return dict(entry_points.items("console_scripts"))
+    scripts = {}
+    if entry_points.has_section("console_scripts"):
+        scripts = dict(entry_points.items("console_scripts"))
+    return scripts, os.path.join(metadata, "METADATA")
+
+
+def relax(metadata, names):
+    """`pythonRelaxDeps`: requirements of these names lose their bounds."""
+    with open(metadata, encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    relaxed = {normalised(name) for name in names}
+    for index, line in enumerate(lines):
+        if line.startswith("Requires-Dist: "):
+            requirement = Requirement(line.partition(": ")[2])
+            if normalised(requirement.name) in relaxed:
+                requirement.specifier = SpecifierSet()
+                lines[index] = "Requires-Dist: %s" % requirement
+        elif not line:
+            break
+    with open(metadata, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+
+
+def check_requirements(builder, metadata, arguments):
+    """nixpkgs' check of `pyproject` packages: what the wheel requires is among the dependencies, in a
+    version that it allows. A third-party package without code has no version that says anything."""
+    with open(metadata, encoding="utf-8") as file:
+        required = email.parser.HeaderParser().parse(file).get_all("Requires-Dist") or []
+    installed = {}
+    for site in sites([builder.out, *arguments["dependencies"]]):
+        for name in os.listdir(site):
+            if name.endswith(".dist-info"):
+                with open(os.path.join(site, name, "METADATA"), encoding="utf-8") as file:
+                    found = email.parser.HeaderParser().parse(file)
+                installed[normalised(found["Name"])] = found["Version"]
+    missing = []
+    for requirement in map(Requirement, required):
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        version = installed.get(normalised(requirement.name))
+        if version is None:
+            missing.append("%s not installed" % requirement.name)
+        elif version != "0" and not requirement.specifier.contains(version, prereleases=True):
+            missing.append("%s%s not satisfied by version %s" % (
+                requirement.name, requirement.specifier, version))
+    if missing:
+        builder.say("Checking runtime dependencies for %s" % os.path.basename(os.path.dirname(metadata)))
+        builder.fail("\n".join("  - " + line for line in missing))
 
 
 def wrap(builder, name, target, arguments):
@@ -257,18 +319,32 @@ def merge(builder, source, target):
     if not os.path.isdir(source):
         return
     for name in sorted(os.listdir(source)):
-        origin, link = os.path.join(source, name), os.path.join(target, name)
-        if not os.path.lexists(link):
-            os.symlink(origin, link)
-        elif os.path.isdir(origin) and os.path.isdir(link):
-            if os.path.islink(link):
-                first = os.readlink(link)
-                os.unlink(link)
-                os.mkdir(link)
-                merge(builder, first, link)
-            merge(builder, origin, link)
-        elif not same(origin, link):
-            builder.fail("error: two packages have %s" % origin)
+        merge_entry(builder, os.path.join(source, name), os.path.join(target, name), False)
+
+
+def merge_entry(builder, origin, link, ignore):
+    if not os.path.lexists(link):
+        os.symlink(origin, link)
+    elif os.path.isdir(origin) and os.path.isdir(link):
+        if os.path.islink(link):
+            first = os.readlink(link)
+            os.unlink(link)
+            os.mkdir(link)
+            merge(builder, first, link)
+        merge(builder, origin, link)
+    elif not ignore and not same(origin, link):
+        builder.fail("error: two packages have %s" % origin)
+
+
+def join(builder, arguments):
+    """`buildEnv`, and with collisions ignored `symlinkJoin`: one directory of links. Nothing in it
+    sees more than it saw where it came from."""
+    os.mkdir(builder.out)
+    for path in arguments["paths"]:
+        for name in os.listdir(path):
+            if name != "nix-support":
+                merge_entry(builder, os.path.join(path, name), os.path.join(builder.out, name),
+                            arguments["ignoreCollisions"])
 
 
 def same(left, right):
@@ -313,8 +389,11 @@ class Venv:
                 found.append(required)
         return found
 
-
-def key_of(venv, name):
-    """What makes a third-party package of a virtual environment the one it is."""
-    info, _ = venv.infos[name]
-    return json.dumps([info, venv.site])
+    def index(self):
+        """All of it as plain data, for real Nix: `site`, and `packages` as name -> files and
+        dependencies."""
+        packages = {
+            name: {"files": self.files(name), "dependencies": self.requirements(name)}
+            for name in self.infos
+        }
+        return {"site": self.site, "packages": packages}

@@ -10,4 +10,5 @@ pub mod rehearse;
 pub mod release;
 pub mod smoke;
 pub mod status;
+pub mod sweep;
 pub mod watch;

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use semver::Version;
 use tempfile::TempDir;
 
-use self::world::{Options, Upstream, World};
+use self::world::{Options, Upstream, World, has_nix};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::model::config::Variant;
@@ -60,7 +60,12 @@ fn rehearse(dir: &Path, checkout: &Checkout, version: &Version, real: bool) -> R
     ui::step("Preparing", if real { "upstream, from PyPI" } else { "the small upstream" });
     World::prepare_upstream(dir, &checkout.root, &upstream)?;
     let orgs = vec![checkout.config.catalog.org.clone()];
-    let world = World::create(dir, &checkout.root, &Options { orgs, ..Options::default() })?;
+    let options = Options { orgs, nix: has_nix(), ..Options::default() };
+    ui::detail(match options.nix {
+        true => "the stand-in for flox builds with the Nix of this machine",
+        false => "no Nix on this machine: the stand-in for flox evaluates and builds by itself",
+    });
+    let world = World::create(dir, &checkout.root, &options)?;
 
     let version_text = version.to_string();
     let patch = said(&mut xtask(&world, &["release", &version_text, "--dry-run"])?)?;

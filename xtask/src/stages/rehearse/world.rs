@@ -40,6 +40,17 @@ pub struct Options {
     pub orgs: Vec<String>,
     /// Faults of the upstream server.
     pub upstream_faults: Vec<String>,
+    /// Real Nix evaluates and builds, instead of the stand-in itself.
+    pub nix: bool,
+}
+
+/// Is there a Nix that the stand-in for flox can use?
+pub fn has_nix() -> bool {
+    ["nix-instantiate", "nix-store"].iter().all(|name| {
+        let mut command = Command::new(name);
+        command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    })
 }
 
 /// A world whose upstream server runs. The server ends with this value.
@@ -100,6 +111,9 @@ impl World {
         command::read(cmd!(sh, "git push --quiet --set-upstream origin main"))?;
         command::read(cmd!(sh, "git remote prune origin"))?;
         fs::write(dir.join("orgs"), options.orgs.join("\n"))?;
+        if options.nix {
+            fs::write(dir.join("with-nix"), "")?;
+        }
         Self::enter_with(dir, source, upstream, &options.upstream_faults)
     }
 
@@ -211,8 +225,9 @@ impl World {
         let venv = self.dir.join("venv");
         let third_party =
             if venv.is_dir() { format!(" --third-party {}", quoted(&venv)) } else { String::new() };
+        let nix = if self.dir.join("with-nix").exists() { " --nix" } else { "" };
         let text = format!(
-            "#!/bin/sh\nexec python3 {} --state {} --upstream {}{orgs}{third_party} -- \"$@\"\n",
+            "#!/bin/sh\nexec python3 {} --state {} --upstream {}{orgs}{third_party}{nix} -- \"$@\"\n",
             quoted(&self.source.join("tests/standins/flox.py")),
             quoted(&self.dir.join("flox")),
             self.url,

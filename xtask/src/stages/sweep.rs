@@ -1,0 +1,154 @@
+//! `sweep`: would these versions build and work? Real Dagster from PyPI, built by real Nix, a row each.
+//!
+//! For each version, a [`World`] of its own in which this very binary does a release up to where it
+//! would be committed, and puts everything back. The rows say what came out; nothing is decided
+//! here.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use semver::Version;
+use serde_json::Value;
+
+use super::rehearse::world::{Options, Upstream, World, has_nix};
+use crate::checkout::Checkout;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::model::version;
+use crate::ui;
+
+/// Build and smoke real versions with the Nix of this machine, a row each
+#[derive(clap::Args)]
+pub struct Args {
+    /// Versions of Dagster on PyPI
+    #[arg(required = true, value_name = "VERSION")]
+    versions: Vec<String>,
+}
+
+/// How one version came out.
+struct Row {
+    version: Version,
+    seconds: f64,
+    /// Tree, seconds and number of probes of each variant that was smoked.
+    smoked: Vec<(String, f64, usize)>,
+    /// Why it did not get through.
+    problem: Option<String>,
+}
+
+pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
+    let versions: Vec<Version> =
+        args.versions.iter().map(|text| version::parse(text)).collect::<Result<_, _>>()?;
+    if !has_nix() {
+        return Err(Failure::failed("expected Nix on this machine, found none")
+            .hint("install it, for example with `apt-get install nix-bin`")
+            .into());
+    }
+    if !checkout.git().dirty()?.is_empty() {
+        ui::warning("this sweeps the last commit: uncommitted changes are not in it");
+    }
+    let mut problems = 0;
+    for version in versions {
+        interrupt::check()?;
+        let row = sweep(&version, checkout)?;
+        problems += usize::from(row.problem.is_some());
+        ui::print(&row.line());
+    }
+    match problems {
+        0 => Ok(()),
+        count => {
+            Err(Failure::failed(format!("{} did not get through", ui::count(count, "version")))
+                .into())
+        }
+    }
+}
+
+fn sweep(version: &Version, checkout: &Checkout) -> Result<Row> {
+    ui::step("Sweeping", version);
+    let dir = tempfile::Builder::new().prefix("dagster-sweep-").tempdir()?;
+    let dir = dir.path();
+    World::prepare_upstream(dir, &checkout.root, &Upstream::Real(version.clone()))?;
+    let options = Options { nix: true, ..Options::default() };
+    let world = World::create(dir, &checkout.root, &options)?;
+    let (report, log) = (dir.join("report.json"), dir.join("log"));
+    let start = Instant::now();
+    let status = world
+        .command(std::env::current_exe()?)
+        .args(["release", &version.to_string(), "--no-publish", "--report"])
+        .arg(format!("json={}", report.display()))
+        .stderr(fs::File::create(&log)?)
+        .stdout(Stdio::null())
+        .status()
+        .context("failed to run this program")?;
+    let said = fs::read_to_string(&log).unwrap_or_default();
+    Ok(Row {
+        version: version.clone(),
+        seconds: start.elapsed().as_secs_f64(),
+        smoked: smoked(&report)?,
+        problem: (!status.success()).then(|| problem(&said)),
+    })
+}
+
+fn smoked(report: &Path) -> Result<Vec<(String, f64, usize)>> {
+    let Ok(text) = fs::read(report) else { return Ok(Vec::new()) };
+    let report: Value = serde_json::from_slice(&text).context("failed to read the smoke report")?;
+    let of = |tree: &Value| {
+        let count = tree["probes"].as_array().map_or(0, Vec::len);
+        (
+            tree["tree"].as_str().unwrap_or_default().to_owned(),
+            tree["seconds"].as_f64().unwrap_or(0.0),
+            count,
+        )
+    };
+    Ok(report.as_array().into_iter().flatten().map(of).collect())
+}
+
+/// The error at the end, with what the first builder that failed said last.
+fn problem(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    let builder = lines.iter().position(|line| line.starts_with("error: builder for "));
+    let cause = builder.and_then(|at| lines[..at].iter().rev().find(|line| !line.is_empty()));
+    let last = lines.iter().rev().find(|line| line.starts_with("error: ")).or(lines.last());
+    match (last, cause) {
+        (Some(last), Some(cause)) => format!("{last} ({cause})"),
+        (Some(last), None) => (*last).to_owned(),
+        _ => "it said nothing".to_owned(),
+    }
+}
+
+impl Row {
+    fn line(&self) -> String {
+        let smoke = self.smoked.iter().fold(0.0, |sum, (_, seconds, _)| sum + seconds);
+        let mut line = format!(
+            "{:<10} {:<6} build {:5.1} s  smoke {smoke:5.1} s ",
+            self.version.to_string(),
+            if self.problem.is_some() { "FAILED" } else { "ok" },
+            self.seconds - smoke,
+        );
+        for (tree, _, count) in &self.smoked {
+            line += &format!(" {tree}: {count} probes");
+        }
+        if let Some(problem) = &self.problem {
+            line += &format!(" {problem}");
+        }
+        line.trim_end().to_owned() + "\n"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_names_the_cause() {
+        let said = "Building\n  ModuleNotFoundError: No module named 'hatchling'\n\n\
+                    error: builder for 'x.drv' failed\nmake: 1\nerror: failed to build `separate` 1.13.27\nhint: x\n";
+        assert_eq!(
+            problem(said),
+            "error: failed to build `separate` 1.13.27 (ModuleNotFoundError: No module named 'hatchling')"
+        );
+        assert_eq!(problem("killed"), "killed");
+    }
+}
