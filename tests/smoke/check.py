@@ -232,13 +232,14 @@ def one_break(version, name, change, probe, word, *arguments):
         return 1
 
 
-def marked():
-    """Processes of a smoke test, as pid -> command line."""
+def marked(tool):
+    """Processes that a run of the tool started, as pid -> command line."""
     found = {}
+    variable = MARKER + b"%d-" % tool.pid
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                if MARKER in (entry / "environ").read_bytes():
+                if variable in (entry / "environ").read_bytes():
                     found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
     return found
 
@@ -247,7 +248,7 @@ def killed_probe(version):
     process = smoke(venv(version), version)
     victim = None
     while victim is None and process.poll() is None:
-        victim = next((pid for pid, line in marked().items() if "asset materialize" in line), None)
+        victim = next((pid for pid, line in marked(process).items() if "asset materialize" in line), None)
         time.sleep(0.05)
     time.sleep(0.5)
     os.kill(victim, signal.SIGKILL)
@@ -317,10 +318,10 @@ def kills(version, runs, seed):
         with tempfile.TemporaryDirectory() as scratch:
             ports = listening()
             process = smoke(root, version, env={**os.environ, "TMPDIR": scratch})
-            time.sleep(chance.uniform(0.2, 25))
+            time.sleep(chance.uniform(0.2, 15))
             how = chance.choice(["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL", "a process"])
             if how == "a process":
-                pids = sorted(marked())
+                pids = sorted(marked(process))
                 if pids:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(chance.choice(pids), signal.SIGKILL)
@@ -330,9 +331,9 @@ def kills(version, runs, seed):
             ended[how, status] = ended.get((how, status), 0) + 1
             # what cleans up after a kill is a process, too
             until = time.monotonic() + 15
-            while time.monotonic() < until and (marked() or os.listdir(scratch) or listening() - ports):
+            while time.monotonic() < until and (marked(process) or os.listdir(scratch) or listening() - ports):
                 time.sleep(0.1)
-            left["processes"] += len(marked())
+            left["processes"] += len(marked(process))
             left["ports"] += len(listening() - ports)
             left["directories"] += len(os.listdir(scratch))
     print("kills: %d runs (seed %d); %s" % (
