@@ -1,4 +1,5 @@
-//! `sweep`: would these versions build and work? Real Dagster from PyPI, built by real Nix, a row each.
+//! `sweep`: would these versions build and work? Real Dagster from PyPI, built by real Nix, a row
+//! each.
 //!
 //! For each version, a [`World`] of its own in which this very binary does a release up to where it
 //! would be committed, and puts everything back. The rows say what came out; nothing is decided
@@ -144,10 +145,12 @@ mod tests {
     #[test]
     fn a_row_names_the_cause() {
         let said = "Building\n  ModuleNotFoundError: No module named 'hatchling'\n\n\
-                    error: builder for 'x.drv' failed\nmake: 1\nerror: failed to build `separate` 1.13.27\nhint: x\n";
+                    error: builder for 'x.drv' failed\nmake: 1\n\
+                    error: failed to build `separate` 1.13.27\nhint: x\n";
         assert_eq!(
             problem(said),
-            "error: failed to build `separate` 1.13.27 (ModuleNotFoundError: No module named 'hatchling')"
+            "error: failed to build `separate` 1.13.27 \
+             (ModuleNotFoundError: No module named 'hatchling')"
         );
         assert_eq!(problem("killed"), "killed");
     }

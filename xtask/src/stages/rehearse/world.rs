@@ -227,7 +227,8 @@ impl World {
             if venv.is_dir() { format!(" --third-party {}", quoted(&venv)) } else { String::new() };
         let nix = if self.dir.join("with-nix").exists() { " --nix" } else { "" };
         let text = format!(
-            "#!/bin/sh\nexec python3 {} --state {} --upstream {}{orgs}{third_party}{nix} -- \"$@\"\n",
+            "#!/bin/sh\n\
+             exec python3 {} --state {} --upstream {}{orgs}{third_party}{nix} -- \"$@\"\n",
             quoted(&self.source.join("tests/standins/flox.py")),
             quoted(&self.dir.join("flox")),
             self.url,
