@@ -256,10 +256,22 @@ stdenvNoCC.mkDerivation {
   pname = "dagster-complete";
   inherit version;
 
+  commands = [
+    "dagster"
+    "dagster-daemon"
+    "dagster-graphql"
+    "dagster-webserver"
+    "dagster-webserver-debug"
+  ]
+  # for the time that it was part of dagster
+  ++ lib.optionals (lib.versionAtLeast version "1.10.12" && lib.versionOlder version "1.10.19") [
+    "dagster-components"
+  ];
+
   buildCommand = ''
     mkdir -p $out/bin $out/lib/python3.12
     # by name, so that one that upstream dropped stops the build
-    for command in dagster dagster-daemon dagster-graphql dagster-webserver dagster-webserver-debug; do
+    for command in $commands; do
       test -x ${env}/bin/$command
       ln -s ${env}/bin/$command $out/bin/$command
     done

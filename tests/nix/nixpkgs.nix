@@ -328,16 +328,28 @@ let
   # Everything else is a shell script with the host's tools.
   script =
     given: text:
-    described given (derivation {
-      inherit system;
-      name = nameOf given;
-      outputs = [ "out" ];
-      builder = "/bin/sh";
-      args = [
-        "-ec"
-        "PATH=/usr/local/bin:/usr/bin:/bin\n${text}"
-      ];
-    });
+    described given (
+      derivation (
+        # attributes are the builder's environment
+        removeAttrs given [
+          "buildCommand"
+          "meta"
+          "passthru"
+          "pname"
+          "version"
+        ]
+        // {
+          inherit system;
+          name = nameOf given;
+          outputs = [ "out" ];
+          builder = "/bin/sh";
+          args = [
+            "-ec"
+            "PATH=/usr/local/bin:/usr/bin:/bin\n${text}"
+          ];
+        }
+      )
+    );
 
   # One directory of links to what is in several; a file that two of them have is an error.
   joined =
@@ -375,6 +387,7 @@ let
         "pname"
         "version"
         "buildCommand"
+        "commands"
         "meta"
         "passthru"
       ] given) given.buildCommand

@@ -317,7 +317,7 @@ class Set:
 
     def make_derivation(self, given):
         known = {"name", "pname", "version", "dontUnpack", "dontBuild", "installPhase",
-                 "buildCommand", "meta", "passthru"}
+                 "buildCommand", "commands", "meta", "passthru"}
         self.refuse_unknown("stdenvNoCC.mkDerivation", given, known)
         command = given.get("buildCommand", given.get("installPhase"))
         rest = {key: given[key] for key in given if key not in ("buildCommand", "installPhase")}

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use semver::Version;
 use serde::Deserialize;
 
+use super::requirement::normalised;
 use crate::failure::Failure;
 
 /// The file's name, at the top of the repository.
@@ -19,6 +20,7 @@ pub struct Config {
     pub smoke: Smoke,
     pub catalog: Catalog,
     pub git: Git,
+    pub nixpkgs: Nixpkgs,
     #[serde(rename = "package")]
     pub packages: Vec<Package>,
     #[serde(rename = "variant")]
@@ -74,6 +76,18 @@ pub struct Git {
     pub remote: String,
 }
 
+/// How PyPI's names and versions relate to nixpkgs. Reviewed by people, never guessed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nixpkgs {
+    /// Attributes that are not called like the distribution, by normalised name.
+    attributes: BTreeMap<String, String>,
+    /// What extras pull in, as normalised names, by `name[extra]`.
+    pub extras: BTreeMap<String, Vec<String>>,
+    /// Versions that are beyond upstream's bounds, by normalised name.
+    pub versions: BTreeMap<String, String>,
+}
+
 /// One of upstream's Python packages.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,6 +103,8 @@ pub struct Package {
     pub commands: Vec<String>,
     /// First version of Dagster that has this package.
     pub since: Option<Version>,
+    /// Last version of Dagster that has this package.
+    pub until: Option<Version>,
     /// Versions of Dagster at which this package is numbered otherwise.
     #[serde(default, rename = "versions")]
     numbering: Vec<Numbering>,
@@ -157,11 +173,31 @@ impl Config {
             anyhow::ensure!(self.variants.contains_key(&variant), "expected `[variant.{variant}]`");
         }
         anyhow::ensure!(is_catalog_name(&self.catalog.org), catalog_name_error(&self.catalog.org));
+        self.check_names().context("in `nixpkgs`")?;
         for placeholder in ["{major}", "{minor}"] {
             anyhow::ensure!(
                 self.git.maintenance.contains(placeholder),
                 "expected `{placeholder}` in `git.maintenance`, found `{}`",
                 self.git.maintenance
+            );
+        }
+        Ok(())
+    }
+
+    fn check_names(&self) -> Result<()> {
+        let Nixpkgs { attributes, extras, versions } = &self.nixpkgs;
+        let contents = extras.values().flatten();
+        for name in attributes.keys().chain(contents).chain(versions.keys()) {
+            anyhow::ensure!(
+                !name.is_empty() && normalised(name) == *name,
+                "expected the normalised name of a distribution, found `{name}`"
+            );
+        }
+        for attribute in attributes.values() {
+            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_'".contains(&byte);
+            anyhow::ensure!(
+                !attribute.is_empty() && attribute.bytes().all(is_part),
+                "expected the name of an attribute, found `{attribute}`"
             );
         }
         Ok(())
@@ -208,6 +244,11 @@ impl Config {
         })
     }
 
+    /// The attribute of a distribution: one of ours, or one of nixpkgs' Python packages.
+    pub fn attribute(&self, name: &str) -> String {
+        self.nixpkgs.attributes.get(name).map_or(name, String::as_str).to_owned()
+    }
+
     /// The maintenance branch of a version, as `release/1.9`.
     pub fn maintenance_branch(&self, version: &Version) -> String {
         self.git
@@ -221,6 +262,7 @@ impl Package {
     /// Is this package part of that version of Dagster?
     pub fn exists_at(&self, version: &Version) -> bool {
         self.since.as_ref().is_none_or(|since| version >= since)
+            && self.until.as_ref().is_none_or(|until| version <= until)
     }
 
     /// The number that this package has at a version of Dagster.

@@ -1,7 +1,15 @@
 //! What is known of a release before anything is written.
 
-use semver::Version;
+use std::collections::BTreeMap;
+use std::fmt;
 
+use anyhow::{Context as _, Result};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::config::{Config, Package};
+use super::project::{self, Project};
+use super::requirement::Requirement;
 use super::sri::Sri;
 
 /// A version that upstream finished: tagged, and every package of it on PyPI.
@@ -15,14 +23,90 @@ pub struct Release {
     pub archive: String,
     /// The files that the expressions take from PyPI.
     pub wheels: Vec<PypiPin>,
+    /// What PyPI says of every package.
+    pub distributions: Vec<Distribution>,
 }
 
-/// A release, and the hash of its source.
+/// A release, the hash of its source, and what the source says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     pub release: Release,
     /// NAR hash of the unpacked archive, its top directory left out.
     pub source_hash: Sri,
+    /// By normalised name: the packages of `release.toml` that are there.
+    pub projects: BTreeMap<String, Project>,
+    /// Directories of other Python projects beside those packages.
+    pub other_projects: Vec<String>,
+}
+
+impl Facts {
+    /// Reads what a source says.
+    ///
+    /// # Errors
+    /// For a file that cannot be read as what it is.
+    pub fn new(
+        config: &Config,
+        release: Release,
+        source_hash: Sri,
+        description: &Description,
+    ) -> Result<Self> {
+        let mut projects = BTreeMap::new();
+        for Package { name, module, path, .. } in &config.packages {
+            let has_web_ui = description.web_uis.contains(path);
+            let text = |path: &str| description.texts.get(path).map(String::as_str);
+            if let Some(project) = project::read(path, module, has_web_ui, text)? {
+                projects.insert(name.clone(), project);
+            }
+        }
+        let is_other = |path: &&String| config.packages.iter().all(|it| it.path != **path);
+        let other_projects = description.projects.iter().filter(is_other).cloned().collect();
+        Ok(Self { release, source_hash, projects, other_projects })
+    }
+}
+
+/// The files of a source that describe its packages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    /// Directories of the packages that were looked for.
+    pub packages: Vec<String>,
+    /// By path.
+    pub texts: BTreeMap<String, String>,
+    /// Directories that hold a Python project, those of the packages and those beside them.
+    pub projects: Vec<String>,
+    /// Directories of the packages that carry a built web UI.
+    pub web_uis: Vec<String>,
+}
+
+/// What PyPI says of one package of a release: the metadata of its wheel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distribution {
+    /// Normalised name.
+    pub name: String,
+    pub version: String,
+    /// `Requires-Dist`, as it is written.
+    pub requirements: Vec<String>,
+    /// `Requires-Python`.
+    pub python: Option<String>,
+}
+
+impl Distribution {
+    /// The requirements, those of extras too.
+    ///
+    /// # Errors
+    /// For one that is none.
+    pub fn parsed(&self) -> Result<Vec<Requirement>> {
+        self.requirements
+            .iter()
+            .map(|text| Requirement::parse(text).with_context(|| format!("in the {self}")))
+            .collect()
+    }
+}
+
+impl fmt::Display for Distribution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "metadata of {} {}", self.name, self.version)
+    }
 }
 
 /// A file on PyPI that an expression fetches.

@@ -2,9 +2,13 @@
 
 pub mod closure;
 pub mod config;
+pub mod drift;
 pub mod facts;
+pub mod located;
 pub mod nar;
 pub mod nix_edit;
 pub mod plan;
+pub mod project;
+pub mod requirement;
 pub mod sri;
 pub mod version;

@@ -1,9 +1,13 @@
 //! `bump`: rewrites the Nix files to a version, all of them or none.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
 use super::inspect;
 use crate::checkout::Checkout;
+use crate::failure::Failure;
+use crate::model::drift::{Answer, Finding, Severity};
 use crate::model::facts::Facts;
 use crate::model::plan::Plan;
 use crate::model::version;
@@ -18,6 +22,16 @@ pub struct Args {
     /// Print the patch and change nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    drift: DriftArg,
+}
+
+/// `--accept-drift`.
+#[derive(clap::Args, Clone, Copy)]
+pub struct DriftArg {
+    /// Make the edits that answer what changed upstream, and go on
+    #[arg(long)]
+    accept_drift: bool,
 }
 
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
@@ -28,41 +42,94 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     }
     // Files that cannot be read are refused before anything is downloaded.
     checkout.pinned()?;
-    let plan = plan(checkout, inspect::facts(checkout, inspect::release(checkout, &version)?)?)?;
+    let facts = inspect::facts(checkout, inspect::release(checkout, &version)?)?;
+    let plan = plan(checkout, facts, args.drift)?;
+    explain(&plan);
     if args.dry_run {
-        explain(&plan);
         ui::patch(&plan.patch());
-        return Ok(());
+        return check_decided(&plan);
     }
+    check_decided(&plan)?;
     if plan.is_empty() {
         ui::step("Unchanged", format!("the Nix files say {version} already"));
         return Ok(());
     }
-    explain(&plan);
+    let count = plan.changes().len();
     Edits::write(checkout, &plan)?.keep()?;
-    ui::step("Bumped", format!("{} files to {version}", plan.changes.len()));
+    ui::step("Bumped", format!("{} to {version}", ui::count(count, "file")));
     Ok(())
 }
 
 /// Plans the edits of this checkout's files. Writes nothing.
-pub fn plan(checkout: &Checkout, facts: Facts) -> Result<Plan> {
-    Ok(Plan::new(&checkout.scope(), &checkout.nix_files()?, facts)?)
+pub fn plan(checkout: &Checkout, facts: Facts, drift: DriftArg) -> Result<Plan> {
+    let pinned = checkout.pinned_version()?;
+    let before = if pinned == facts.release.version {
+        None
+    } else {
+        inspect::distributions(checkout, &pinned)?
+    };
+    let (config, scope) = (&checkout.config, checkout.scope());
+    let files = checkout.nix_files()?;
+    Plan::new(config, &scope, &files, facts, before.as_deref(), drift.accept_drift)
+}
+
+/// Refuses a plan with findings that nobody accepted.
+///
+/// # Errors
+/// Status 3.
+pub fn check_decided(plan: &Plan) -> Result<()> {
+    let undecided = plan.undecided();
+    if undecided.is_empty() {
+        return Ok(());
+    }
+    let version = &plan.facts.release.version;
+    let packages: BTreeSet<&str> =
+        undecided.iter().map(|finding| finding.package.as_str()).collect();
+    Err(Failure::decision(format!(
+        "{version} is not what the expressions were written for: {} in {}",
+        ui::count(undecided.len(), "finding"),
+        packages.into_iter().collect::<Vec<_>>().join(", ")
+    ))
+    .hint("read the findings; `--accept-drift` makes the edits and goes on, `--dry-run` shows them")
+    .into())
 }
 
 /// Tells a person what the plan does, in a few lines.
 pub fn explain(plan: &Plan) {
-    let Facts { release, source_hash } = &plan.facts;
+    let Facts { release, source_hash, .. } = &plan.facts;
     if plan.is_empty() {
         ui::step("Planned", format!("nothing: the files say {} already", release.version));
-        return;
+    } else {
+        ui::step("Planned", format!("dagster {} -> {}", plan.from.version.value, release.version));
+        ui::detail(format!("tag {} is commit {}", release.tag, release.commit));
+        ui::detail(format!("source {source_hash}"));
+        for wheel in &release.wheels {
+            ui::detail(format!("wheel  {} ({} {})", wheel.hash, wheel.name, wheel.version));
+        }
+        for path in plan.paths() {
+            ui::detail(format!("edits  {path}"));
+        }
     }
-    ui::step("Planned", format!("dagster {} -> {}", plan.from.version.value, release.version));
-    ui::detail(format!("tag {} is commit {}", release.tag, release.commit));
-    ui::detail(format!("source {source_hash}"));
-    for wheel in &release.wheels {
-        ui::detail(format!("wheel  {} ({} {})", wheel.hash, wheel.name, wheel.version));
+    for finding in &plan.findings {
+        explain_finding(finding, plan.accepts_drift);
     }
-    for path in plan.paths() {
-        ui::detail(format!("edits  {path}"));
+}
+
+fn explain_finding(finding: &Finding, is_accepted: bool) {
+    let verb = match (finding.severity, is_accepted) {
+        (Severity::Hard, true) => "Accepted",
+        (Severity::Hard, false) => "Drift",
+        (Severity::Soft, _) => "Noticed",
+    };
+    ui::step(verb, format!("{} {}", finding.package, finding.what));
+    ui::detail(format!("upstream: {}", finding.upstream));
+    for place in &finding.expressions {
+        ui::detail(format!("here:     {place}"));
+    }
+    match &finding.answer {
+        Answer::Edits(words, _) if is_accepted => ui::detail(format!("edit:     {words}")),
+        Answer::Edits(words, _) => ui::detail(format!("--accept-drift {words}")),
+        Answer::Person(words) => ui::detail(format!("to do:    {words}")),
+        Answer::Nothing => {}
     }
 }

@@ -1,15 +1,18 @@
-//! From a version to its facts: tag and commit on GitHub, wheels on PyPI, the hash of the source.
+//! From a version to its facts: tag and commit on GitHub, wheels and their metadata on PyPI, the hash
+//! of the source and what the source says of its packages.
 //!
 //! Writes nothing but the cache. A version that is not whole is refused here.
+
+use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 use semver::Version;
 
 use crate::checkout::Checkout;
 use crate::failure::Failure;
-use crate::model::config::Config;
-use crate::model::facts::{Facts, PypiPin, Release};
-use crate::model::sri::Sri;
+use crate::model::config::{Config, Package};
+use crate::model::facts::{Description, Distribution, Facts, PypiPin, Release};
+use crate::model::project;
 use crate::tools::archive::{self, Archive};
 use crate::tools::github::GitHub;
 use crate::tools::pip::{self, Found, Wheel};
@@ -81,37 +84,45 @@ pub fn release(checkout: &Checkout, version: &Version) -> Result<Release> {
         archive: github.archive_url(&tag),
         tag,
         commit,
-        wheels: fetched(&checkout.config, version, wheels),
+        wheels: fetched(&checkout.config, version, &wheels),
+        distributions: wheels.into_iter().map(distribution).collect(),
     })
 }
 
 /// Of all wheels, those that the expressions fetch.
-fn fetched(config: &Config, version: &Version, wheels: Vec<Wheel>) -> Vec<PypiPin> {
+fn fetched(config: &Config, version: &Version, wheels: &[Wheel]) -> Vec<PypiPin> {
     let is_fetched = |name: &str| {
         config.packages_of(version).any(|package| package.name == name && package.fetch.is_some())
     };
     wheels
-        .into_iter()
+        .iter()
         .filter(|wheel| is_fetched(&wheel.name))
-        .map(|Wheel { name, version, hash, .. }| PypiPin { name, version, hash })
+        .map(|Wheel { name, version, hash, .. }| PypiPin {
+            name: name.clone(),
+            version: version.clone(),
+            hash: *hash,
+        })
         .collect()
 }
 
-/// Hashes a release's source: one download for each commit and machine.
+/// Hashes a release's source and reads what it says: one download for each commit and machine.
 ///
 /// # Errors
 /// Status 3 when the archive is of another commit than the tag was when it was looked up.
 pub fn facts(checkout: &Checkout, release: Release) -> Result<Facts> {
+    let config = &checkout.config;
     let Release { commit, tag, archive, .. } = &release;
-    if let Some(entry) = cache::load(commit, tag, archive) {
+    let packages: Vec<String> =
+        config.packages.iter().map(|package| package.path.clone()).collect();
+    if let Some(entry) = cache::load(commit, tag, archive, &packages) {
         ui::detail(format!("source {} (known from an earlier download)", entry.hash));
-        return Ok(Facts { source_hash: entry.hash, release });
+        return Facts::new(config, release, entry.hash, &entry.description);
     }
-    let (source_hash, found) = hash_url(checkout, archive)?;
-    if found.as_deref().is_some_and(|found| found != commit) {
+    let mut source = fetch(checkout, archive)?;
+    let hash = source.nar_hash()?;
+    if let Some(found) = source.commit().filter(|found| found != commit) {
         return Err(Failure::decision(format!(
-            "tag `{tag}` moved: expected commit {commit}, found {} in its archive",
-            found.as_deref().unwrap_or_default()
+            "tag `{tag}` moved: expected commit {commit}, found {found} in its archive"
         ))
         .hint("find out from upstream which one is the release, then run the command again")
         .into());
@@ -120,21 +131,65 @@ pub fn facts(checkout: &Checkout, release: Release) -> Result<Facts> {
         commit: commit.clone(),
         tag: tag.clone(),
         archive: archive.clone(),
-        hash: source_hash,
+        hash,
+        description: describe(config, &mut source)?,
     };
     if let Err(error) = cache::store(&entry) {
         ui::warning(format!("failed to remember the hash: {error:#}"));
     }
-    ui::detail(format!("source {source_hash}"));
-    Ok(Facts { release, source_hash })
+    ui::detail(format!("source {hash}"));
+    Facts::new(config, release, hash, &entry.description)
 }
 
-/// Downloads and hashes an archive; also gives the commit that the archive says it is of.
-pub fn hash_url(checkout: &Checkout, url: &str) -> Result<(Sri, Option<String>)> {
+/// The files of a source that describe its packages.
+fn describe(config: &Config, source: &mut Archive) -> Result<Description> {
+    let mut description = Description::default();
+    let mut parents = BTreeSet::new();
+    for Package { module, path, .. } in &config.packages {
+        let version = project::version_file(path, module);
+        let files = project::FILES.map(|file| format!("{path}/{file}"));
+        for file in files.into_iter().chain([version]) {
+            if let Some(contents) = source.file(&file, project::LARGEST)? {
+                let text = String::from_utf8(contents)
+                    .map_err(|_| anyhow::anyhow!("expected text in `{file}` of upstream"))?;
+                description.texts.insert(file, text);
+            }
+        }
+        if source.has_file(&project::web_ui(path, module)) {
+            description.web_uis.push(path.clone());
+        }
+        description.packages.push(path.clone());
+        parents.extend(path.rsplit_once('/').map(|(parent, _)| parent));
+    }
+    for parent in parents {
+        for name in source.directories(parent) {
+            let path = format!("{parent}/{name}");
+            if project::FILES.iter().any(|file| source.has_file(&format!("{path}/{file}"))) {
+                description.projects.push(path);
+            }
+        }
+    }
+    Ok(description)
+}
+
+/// What PyPI says of the packages of a version; `None` if it does not have them all any more.
+pub fn distributions(checkout: &Checkout, version: &Version) -> Result<Option<Vec<Distribution>>> {
+    let found = on_index(checkout, version)?;
+    Ok(match found {
+        OnIndex::Whole(wheels) => Some(wheels.into_iter().map(distribution).collect()),
+        OnIndex::Missing(_) | OnIndex::Yanked(_) => None,
+    })
+}
+
+fn distribution(wheel: Wheel) -> Distribution {
+    let Wheel { name, version, requirements, python, .. } = wheel;
+    Distribution { name, version, requirements, python }
+}
+
+/// Downloads an archive and reads it to its end.
+pub fn fetch(checkout: &Checkout, url: &str) -> Result<Archive> {
     ui::step("Hashing", url);
-    let mut archive = open(checkout, http::get(url)?)
-        .with_context(|| format!("failed to read the archive `{url}`"))?;
-    Ok((archive.nar_hash()?, archive.commit().map(str::to_owned)))
+    open(checkout, http::get(url)?).with_context(|| format!("failed to read the archive `{url}`"))
 }
 
 /// Reads an archive within the limits of `release.toml`.

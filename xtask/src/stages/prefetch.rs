@@ -22,7 +22,7 @@ pub struct Args {
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let source = args.source.as_str();
     let hash = if source.starts_with("https://") || source.starts_with("http://") {
-        inspect::hash_url(checkout, source)?.0
+        inspect::fetch(checkout, source)?.nar_hash()?
     } else if Path::new(source).is_file() {
         let file = File::open(source).with_context(|| format!("failed to open `{source}`"))?;
         let archive = inspect::open(checkout, file);

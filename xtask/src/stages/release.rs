@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use semver::Version;
 
+use super::bump::DriftArg;
 use super::publish::{self, Published};
 use super::smoke;
 use super::{bump, inspect};
@@ -30,6 +31,8 @@ pub struct Args {
     #[arg(long)]
     no_publish: bool,
     #[command(flatten)]
+    drift: DriftArg,
+    #[command(flatten)]
     variant: VariantArg,
     #[command(flatten)]
     org: OrgArg,
@@ -50,7 +53,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let version = version::parse(&args.version)?;
     let org = args.org.resolve(checkout)?;
     if args.dry_run {
-        return dry_run(checkout, &version, args.variant.variants());
+        return dry_run(checkout, &version, args.variant.variants(), args.drift);
     }
     Edits::recover(checkout)?;
     check_clean(checkout)?;
@@ -86,8 +89,12 @@ fn release_here(
 ) -> Result<Option<Vec<Published>>> {
     let version = facts.release.version.clone();
     check_in_step_with_remote(checkout, branch, &version)?;
-    let plan = bump::plan(checkout, facts)?;
+    let plan = bump::plan(checkout, facts, args.drift)?;
     let variants = args.variant.variants();
+    if !plan.undecided().is_empty() {
+        bump::explain(&plan);
+        bump::check_decided(&plan)?;
+    }
     if plan.is_empty() && (args.no_publish || is_released(checkout, variants, &version, org)?) {
         ui::step("Finished", format!("{version} is released already: nothing to do"));
         return Ok(None);
@@ -114,7 +121,9 @@ fn release_here(
         if !trailers.is_empty() {
             message += &format!("\n{}", trailers.concat());
         }
-        checkout.git().commit(&message, &plan.paths())?;
+        let paths = plan.paths();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        checkout.git().commit(&message, &paths)?;
     }
     edits.keep()?;
     push(checkout, branch, &version)?;
@@ -137,9 +146,14 @@ fn push(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> {
 }
 
 /// Prints what `release` would write into this checkout, and says what else it would do.
-fn dry_run(checkout: &Checkout, version: &Version, variants: &[Variant]) -> Result<()> {
+fn dry_run(
+    checkout: &Checkout,
+    version: &Version,
+    variants: &[Variant],
+    drift: DriftArg,
+) -> Result<()> {
     let facts = inspect::facts(checkout, inspect::release(checkout, version)?)?;
-    let plan = bump::plan(checkout, facts)?;
+    let plan = bump::plan(checkout, facts, drift)?;
     bump::explain(&plan);
     let branch = match current_branch(checkout).and_then(|branch| place(checkout, &branch, version))
     {
@@ -159,7 +173,7 @@ fn dry_run(checkout: &Checkout, version: &Version, variants: &[Variant]) -> Resu
         ui::detail(format!("{variant}: {}", names.join(" ")));
     }
     ui::patch(&plan.patch());
-    Ok(())
+    bump::check_decided(&plan)
 }
 
 /// Decides where a version is released: a version older than the one here never moves this branch

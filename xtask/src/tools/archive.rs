@@ -112,6 +112,44 @@ impl Archive {
         Ok(Sri::from_digest(sink.0.finalize().into()))
     }
 
+    /// The contents of a file, by its path below the top directory; `None` for anything else than
+    /// a file, and for one that is larger than `limit` bytes.
+    pub fn file(&mut self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(file) = names(path.as_bytes()).ok().and_then(|names| find(&self.tree, &names))
+        else {
+            return Ok(None);
+        };
+        if file.size > limit {
+            return Ok(None);
+        }
+        let mut contents = vec![0; file.size as usize];
+        self.contents.seek(SeekFrom::Start(file.offset))?;
+        self.contents.read_exact(&mut contents)?;
+        Ok(Some(contents))
+    }
+
+    /// Is there a file, by its path below the top directory?
+    pub fn has_file(&self, path: &str) -> bool {
+        names(path.as_bytes()).is_ok_and(|names| find(&self.tree, &names).is_some())
+    }
+
+    /// The names of the directories in a directory.
+    pub fn directories(&self, path: &str) -> Vec<String> {
+        let mut items = &self.tree;
+        for name in path.split('/') {
+            let Some(Item::Directory { items: below, .. }) = items.get(name.as_bytes()) else {
+                return Vec::new();
+            };
+            items = below;
+        }
+        let is_directory = |item: &Item| matches!(item, Item::Directory { .. });
+        items
+            .iter()
+            .filter(|(_, item)| is_directory(item))
+            .filter_map(|(name, _)| String::from_utf8(name.clone()).ok())
+            .collect()
+    }
+
     /// The commit that `git archive` says the archive is of: 40 or 64 hexadecimal digits, the
     /// comment of its global extended header.
     pub fn commit(&self) -> Option<&str> {

@@ -1,8 +1,8 @@
 //! What earlier downloads taught, by upstream commit, in `$XDG_CACHE_HOME/dagster-flox/sources`.
 //!
 //! One small JSON file per commit. It carries a SHA-256 over its own fields, and is believed only
-//! when that, the commit, the tag and the archive's address all fit; anything else is as if it were
-//! not there.
+//! when that, the commit, the tag, the archive's address and the packages that were looked for all
+//! fit; anything else is as if it were not there.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -11,9 +11,10 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::model::facts::Description;
 use crate::model::sri::Sri;
 
-/// The NAR hash of one source.
+/// The NAR hash of one source, and the files that describe its packages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -21,6 +22,7 @@ pub struct Entry {
     pub tag: String,
     pub archive: String,
     pub hash: Sri,
+    pub description: Description,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -31,10 +33,13 @@ struct Stored {
 }
 
 /// The entry of a commit, if there is one that fits.
-pub fn load(commit: &str, tag: &str, archive: &str) -> Option<Entry> {
+pub fn load(commit: &str, tag: &str, archive: &str, packages: &[String]) -> Option<Entry> {
     let text = std::fs::read(path(commit).ok()?).ok()?;
     let Stored { entry, checksum } = serde_json::from_slice(&text).ok()?;
-    let fits = entry.commit == commit && entry.tag == tag && entry.archive == archive;
+    let fits = entry.commit == commit
+        && entry.tag == tag
+        && entry.archive == archive
+        && entry.description.packages == packages;
     (fits && checksum == checksum_of(&entry).ok()?).then_some(entry)
 }
 

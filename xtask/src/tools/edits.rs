@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkout::Checkout;
 use crate::failure::Failure;
-use crate::model::plan::Plan;
+use crate::model::plan::{Change, Plan};
 use crate::ui;
 
 const JOURNAL: &str = "xtask-edits.json";
@@ -39,13 +39,9 @@ impl Edits {
     /// Writes a plan's changes.
     pub fn write(checkout: &Checkout, plan: &Plan) -> Result<Self> {
         let entries = plan
-            .changes
-            .iter()
-            .map(|change| Entry {
-                path: change.path.clone(),
-                before: change.before.clone(),
-                after: change.after.clone(),
-            })
+            .changes()
+            .into_iter()
+            .map(|Change { path, before, after }| Entry { path, before, after })
             .collect();
         let journal = checkout.git().git_path(JOURNAL)?;
         let edits = Self { root: checkout.root.clone(), journal, entries };

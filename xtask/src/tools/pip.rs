@@ -10,6 +10,7 @@ use xshell::{Shell, cmd};
 
 use super::command::{self, Output};
 use crate::failure::Failure;
+use crate::model::requirement::normalised;
 use crate::model::sri::Sri;
 
 /// One wheel on the index.
@@ -21,6 +22,10 @@ pub struct Wheel {
     /// SHA-256 of the file.
     pub hash: Sri,
     pub yanked: bool,
+    /// `Requires-Dist` of its metadata.
+    pub requirements: Vec<String>,
+    /// `Requires-Python` of its metadata.
+    pub python: Option<String>,
 }
 
 /// What the index has of a list of packages.
@@ -48,6 +53,9 @@ struct Installed {
 struct Metadata {
     name: String,
     version: String,
+    #[serde(default)]
+    requires_dist: Vec<String>,
+    requires_python: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -133,7 +141,7 @@ fn read_report(output: &Output, requirements: &[String]) -> Result<Vec<Wheel>> {
         .install
         .into_iter()
         .map(|item| {
-            let Metadata { name, version } = item.metadata;
+            let Metadata { name, version, requires_dist, requires_python } = item.metadata;
             let sha256 = item.download_info.archive_info.hashes.and_then(|hashes| hashes.sha256);
             let sha256 = sha256
                 .with_context(|| format!("expected a sha256 of `{name}` in the report of `pip`"))?;
@@ -145,7 +153,14 @@ fn read_report(output: &Output, requirements: &[String]) -> Result<Vec<Wheel>> {
                     .contains(&format!("{}-{version}", name.replace('-', "_")));
             let name = normalised(&name);
             let hash = Sri::from_hex(&sha256)?;
-            Ok(Wheel { name, version, hash, yanked: item.is_yanked || warned })
+            Ok(Wheel {
+                name,
+                version,
+                hash,
+                yanked: item.is_yanked || warned,
+                requirements: requires_dist,
+                python: requires_python,
+            })
         })
         .collect::<Result<Vec<_>>>()?;
     anyhow::ensure!(
@@ -188,19 +203,6 @@ fn failure(output: &Output, requirement: &str) -> anyhow::Error {
         .into()
 }
 
-/// A name as PEP 503 compares it: lower case, runs of `-`, `_` and `.` as one `-`.
-pub fn normalised(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for c in name.chars() {
-        match c {
-            '-' | '_' | '.' if text.ends_with('-') => {}
-            '-' | '_' | '.' => text.push('-'),
-            c => text.push(c.to_ascii_lowercase()),
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,13 +224,6 @@ mod tests {
             |why| format!("Could not fetch URL http://x/simple/a/: {why} - skipping\n{absent}");
         assert!(is_absence(&output(&page("404 Client Error: Not Found for url: http://x"))));
         assert!(!is_absence(&output(&page("too many 500 error responses"))));
-    }
-
-    #[test]
-    fn names_are_compared_as_pep_503_says() {
-        for name in ["dagster_webserver", "Dagster-WebServer", "dagster.-_webserver"] {
-            assert_eq!(normalised(name), "dagster-webserver");
-        }
     }
 
     #[test]

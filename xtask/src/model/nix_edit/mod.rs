@@ -12,6 +12,8 @@
 //! version left anywhere in the code. Thresholds (`lib.versionAtLeast version "1.10.6"`) and
 //! comments may name it.
 
+mod list_edit;
+mod lists;
 mod repin;
 mod scope;
 mod survey;
@@ -24,8 +26,14 @@ use std::collections::BTreeMap;
 use semver::Version;
 
 use super::facts::PypiPin;
+use super::located::Located;
+use super::requirement::normalised;
 use super::sri::Sri;
 use crate::failure::Failure;
+
+pub use lists::{
+    Expression, Item, ListChange, ListEdit, ListName, Listing, edit_lists, expressions,
+};
 
 /// A file's path, as messages name it, and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,15 +64,6 @@ pub struct Pins {
     pub source_hash: Sri,
     /// The wheels that the expressions take from PyPI.
     pub pypi: Vec<PypiPin>,
-}
-
-/// A value and where it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Located<T> {
-    pub value: T,
-    pub path: String,
-    /// From 1.
-    pub line: usize,
 }
 
 /// What one set of files says.
@@ -104,17 +103,4 @@ pub fn read(files: &[NixFile], scope: &Scope) -> Result<Pinned, Failure> {
 /// or version that does not belong into a Nix string.
 pub fn repin(files: &[NixFile], scope: &Scope, pins: &Pins) -> Result<Vec<NixFile>, Failure> {
     repin::repin(files, scope, pins)
-}
-
-/// A package's name as PyPI compares it: lower case, runs of `-`, `_` and `.` as one `-`.
-fn normalised(name: &str) -> String {
-    let mut normalised = String::with_capacity(name.len());
-    for character in name.chars() {
-        match character {
-            '-' | '_' | '.' if normalised.ends_with('-') => {}
-            '-' | '_' | '.' => normalised.push('-'),
-            character => normalised.push(character.to_ascii_lowercase()),
-        }
-    }
-    normalised
 }

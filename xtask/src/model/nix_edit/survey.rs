@@ -11,8 +11,9 @@ use semver::Version;
 
 use super::scope::{Code, Literal, Piece, Refused, Sources, Text};
 use super::syntax::{self, Source};
-use super::{Located, NixFile, Pinned, PinnedPypi, Scope, normalised};
+use super::{NixFile, Pinned, PinnedPypi, Scope, normalised};
 use crate::failure::Failure;
+use crate::model::located::Located;
 use crate::model::sri::Sri;
 
 pub(super) const TAG_PREFIX: &str = "refs/tags/";

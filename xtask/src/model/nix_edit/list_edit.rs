@@ -1,0 +1,370 @@
+//! Elements of one list: added, removed, replaced. Everything else stays byte for byte.
+//!
+//! A new element joins the list's order and layout: among sorted elements of its kind (the same
+//! `python312Packages.` before the name) it goes to its place, elsewhere behind the last of its
+//! kind; where elements have lines of their own it gets one. A comment on a line of its own ends
+//! the part of the list that is joined: what stands below it is headed by it.
+//!
+//! Whether two tokens may touch depends on both, so nothing is concluded from the characters
+//! around: the ways to write an edit are tried in order, and the first is taken whose result, read
+//! back, is the list that was wanted.
+
+use std::ops::Range;
+
+use rnix::ast::{Expr, List};
+use rnix::{Root, SyntaxNode};
+use rowan::ast::AstNode as _;
+
+/// The text with one more element in the list, with a comment behind it if it gets its own line.
+/// `None` if no way of writing it is read back as intended, and taken back by [`remove`].
+pub(super) fn add(text: &str, list: &List, element: &str, comment: &str) -> Option<String> {
+    let layout = Layout::of(text, list);
+    let after = layout.predecessor(element);
+    let at = after.map_or(0, |index| index + 1);
+    let mut wanted = layout.elements();
+    wanted.insert(at, element.to_owned());
+    let parenthesised = format!("({element})");
+    let mut wanted_parenthesised = wanted.clone();
+    wanted_parenthesised[at].clone_from(&parenthesised);
+
+    let mut ways = Vec::new();
+    if let Some((offset, line_break)) = layout.new_line(after) {
+        ways.push((offset, format!("{line_break}{element}{comment}"), &wanted));
+    }
+    let inline = after.map_or(layout.open, |index| layout.ranges[index].end);
+    for (element, wanted) in [(element, &wanted), (&parenthesised, &wanted_parenthesised)] {
+        if after.is_some() || text[inline..].starts_with(char::is_whitespace) {
+            ways.push((inline, format!(" {element}"), wanted));
+        }
+        ways.push((inline, format!("{element} "), wanted));
+        ways.push((inline, element.to_owned(), wanted));
+    }
+    ways.into_iter().find_map(|(offset, new, wanted)| {
+        let edited = format!("{}{new}{}", &text[..offset], &text[offset..]);
+        let list = read_back(&edited, &layout, wanted)?;
+        (remove(&edited, &list, at)? == text).then_some(edited)
+    })
+}
+
+/// The text without one element of the list, and without the comment that follows it on its own
+/// line.
+pub(super) fn remove(text: &str, list: &List, index: usize) -> Option<String> {
+    let layout = Layout::of(text, list);
+    let mut wanted = layout.elements();
+    wanted.remove(index);
+    let range = layout.ranges[index].clone();
+    let before = text[..range.start].trim_end().len();
+    let after = text.len() - text[range.end..].trim_start().len();
+    let ways = [
+        layout.own_line(index).map(|line| (line, "")),
+        (before < range.start).then_some((before..range.end, "")),
+        Some((range.start..after, "")),
+        Some((range.clone(), "")),
+        Some((range, " ")),
+    ];
+    ways.into_iter().flatten().find_map(|(range, new)| {
+        let edited = format!("{}{new}{}", &text[..range.start], &text[range.end..]);
+        read_back(&edited, &layout, &wanted).map(|_| edited)
+    })
+}
+
+/// The text with another element in the place of one.
+pub(super) fn replace(text: &str, list: &List, index: usize, element: &str) -> Option<String> {
+    let layout = Layout::of(text, list);
+    let range = layout.ranges[index].clone();
+    [element.to_owned(), format!("({element})")].into_iter().find_map(|element| {
+        let mut wanted = layout.elements();
+        wanted[index].clone_from(&element);
+        let edited = format!("{}{element}{}", &text[..range.start], &text[range.end..]);
+        read_back(&edited, &layout, &wanted).map(|_| edited)
+    })
+}
+
+/// The list in an edited text, if the text is still Nix and the list has the wanted elements.
+fn read_back(text: &str, layout: &Layout<'_>, wanted: &[String]) -> Option<List> {
+    let parsed = Root::parse(text);
+    if !parsed.errors().is_empty() {
+        return None;
+    }
+    let list = lists(parsed.tree().syntax()).find(|list| start(list) == layout.start)?;
+    let found = Layout::of(text, &list);
+    // What follows the list shows that it ends where it did.
+    let ends_alike = text[found.end..] == layout.text[layout.end..];
+    (found.elements() == wanted && ends_alike).then_some(list)
+}
+
+/// All lists below a node.
+pub(super) fn lists(node: &SyntaxNode) -> impl Iterator<Item = List> + use<> {
+    node.descendants().filter_map(List::cast)
+}
+
+fn start(list: &List) -> usize {
+    usize::from(list.syntax().text_range().start())
+}
+
+/// Where the elements of a list stand in its file.
+struct Layout<'a> {
+    text: &'a str,
+    start: usize,
+    /// Behind the opening bracket.
+    open: usize,
+    end: usize,
+    ranges: Vec<Range<usize>>,
+}
+
+impl<'a> Layout<'a> {
+    fn of(text: &'a str, list: &List) -> Self {
+        let range = Range::<usize>::from(list.syntax().text_range());
+        let ranges = list.items().map(|item: Expr| item.syntax().text_range().into()).collect();
+        Self { text, start: range.start, open: range.start + 1, end: range.end, ranges }
+    }
+
+    fn element(&self, index: usize) -> &'a str {
+        &self.text[self.ranges[index].clone()]
+    }
+
+    fn elements(&self) -> Vec<String> {
+        (0..self.ranges.len()).map(|index| self.element(index).to_owned()).collect()
+    }
+
+    /// The element that a new one follows; `None` at the front.
+    fn predecessor(&self, element: &str) -> Option<usize> {
+        let (kind, name) = kind_and_name(element);
+        let joined = self.joined();
+        let same: Vec<(usize, &str)> = (0..joined)
+            .filter_map(|index| {
+                let (other, name) = kind_and_name(self.element(index));
+                (other == kind).then_some((index, name))
+            })
+            .collect();
+        let Some((first, _)) = same.first() else { return joined.checked_sub(1) };
+        let last = same.last().map(|(index, _)| *index);
+        if !same.is_sorted_by_key(|(_, name)| *name) {
+            return last;
+        }
+        same.iter()
+            .rfind(|(_, other)| *other <= name)
+            .map(|(index, _)| *index)
+            .or_else(|| first.checked_sub(1))
+    }
+
+    /// How many elements stand before the first comment that has a line of its own.
+    fn joined(&self) -> usize {
+        let is_heading =
+            |gap: &str| gap.lines().skip(1).any(|line| line.trim_start().starts_with('#'));
+        let gaps = self.ranges.windows(2).map(|pair| &self.text[pair[0].end..pair[1].start]);
+        gaps.take_while(|gap| !is_heading(gap)).count() + usize::from(!self.ranges.is_empty())
+    }
+
+    /// Where a new line goes, and the line break and indentation that it begins with; for a list
+    /// that has lines.
+    fn new_line(&self, after: Option<usize>) -> Option<(usize, String)> {
+        let neighbour = after.unwrap_or(0);
+        let line = self.own_line(neighbour)?;
+        let indented = &self.text[line.start..self.ranges[neighbour].start];
+        let offset = match after {
+            Some(_) => line.end,
+            None => line_end(self.text, self.open),
+        };
+        Some((offset, indented.to_owned()))
+    }
+
+    /// The line break before an element that has lines to itself, the element, and the comment
+    /// behind it.
+    fn own_line(&self, index: usize) -> Option<Range<usize>> {
+        let range = self.ranges.get(index)?;
+        let indent = self.text[..range.start].trim_end_matches([' ', '\t']);
+        let before = indent.strip_suffix('\n')?;
+        let before = before.strip_suffix('\r').unwrap_or(before).len();
+        let end = line_end(self.text, range.end);
+        let rest = self.text[range.end..end].trim_start();
+        (rest.is_empty() || rest.starts_with('#')).then_some(before..end)
+    }
+}
+
+/// Where the line that an offset is on ends, without its line break.
+fn line_end(text: &str, offset: usize) -> usize {
+    let end = text[offset..].find('\n').map_or(text.len(), |at| offset + at);
+    if text[offset..end].ends_with('\r') { end - 1 } else { end }
+}
+
+/// `python312Packages.` and `click` of `python312Packages.click`.
+fn kind_and_name(element: &str) -> (&str, &str) {
+    let cut = if element.starts_with('"') { 1 } else { element.rfind('.').map_or(0, |at| at + 1) };
+    element.split_at(cut)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn first_list(text: &str) -> List {
+        let parsed = Root::parse(text);
+        assert!(parsed.errors().is_empty(), "{text}");
+        lists(parsed.tree().syntax()).next().unwrap()
+    }
+
+    fn check(before: &str, element: &str, comment: &str, expected: Expect) {
+        let after = add(before, &first_list(before), element, comment).unwrap();
+        expected.assert_eq(&after);
+        let list = first_list(&after);
+        let index = list.items().position(|item| item.syntax().text() == element).unwrap();
+        assert_eq!(remove(&after, &list, index).unwrap(), before);
+    }
+
+    #[test]
+    fn an_element_goes_to_its_place() {
+        check(
+            "[\n  dagster\n  p.click # command line\n  p.uvicorn\n  # of uvicorn[standard]\n  p.a\n]",
+            "p.starlette",
+            "",
+            expect![[r"
+                [
+                  dagster
+                  p.click # command line
+                  p.starlette
+                  p.uvicorn
+                  # of uvicorn[standard]
+                  p.a
+                ]"]],
+        );
+        check("[ p.b p.c ]", "p.a", "", expect!["[ p.a p.b p.c ]"]);
+        check("[ p.c p.b ]", "p.a", "", expect!["[ p.c p.b p.a ]"]);
+        check("[ ]", "p.a", "", expect!["[ p.a ]"]);
+        check("[]", "p.a", "", expect!["[p.a ]"]);
+        check("[ \"gql\" ]", "\"click\"", "", expect![[r#"[ "click" "gql" ]"#]]);
+        check(
+            "[ # why\n  p.b\n]",
+            "p.a",
+            " # of x",
+            expect![[r"
+                [ # why
+                  p.a # of x
+                  p.b
+                ]"]],
+        );
+        check("[\r\n  p.a\r\n]", "p.b", "", expect!["[\r\n  p.a\r\n  p.b\r\n]"]);
+    }
+
+    #[test]
+    fn nothing_merges_with_its_neighbours() {
+        check("[\"x\"./y]", "z", "", expect![[r#"["x"./y z]"#]]);
+        let text = "[a \"x\"b]";
+        assert_eq!(remove(text, &first_list(text), 1).unwrap(), "[a b]");
+        let text = "[ a # c\n  b ]";
+        assert_eq!(remove(text, &first_list(text), 1).unwrap(), "[ a # c\n  ]");
+    }
+
+    #[test]
+    fn a_replacement_keeps_what_is_around() {
+        let text = "[ p.setuptools /* why */ ]";
+        assert_eq!(
+            replace(text, &first_list(text), 0, "p.hatchling").unwrap(),
+            "[ p.hatchling /* why */ ]"
+        );
+    }
+
+    fn element() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[a-z]{1,6}",
+            "(p|python312Packages)\\.[a-z]{1,6}(-[a-z]{1,3})?",
+            "\"[a-z\\[\\] #]{0,6}\"",
+            "''[a-z]{0,3}\n  [a-z]{0,3}''",
+            "[1-9][0-9]{0,2}",
+            Just("(f { x = [ y ]; })".to_owned()),
+            Just("{ a = 1; }".to_owned()),
+            Just("[ a b ]".to_owned()),
+            Just("./file.nix".to_owned()),
+            Just("(if a then\n  b # c\n else d)".to_owned()),
+        ]
+    }
+
+    fn gap() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => "\n {0,6}",
+            2 => " {0,2}",
+            1 => " ?# [a-z #\\]]{0,8}\n {0,4}",
+            1 => "\r\n {0,4}",
+            1 => "\n\n {0,4}",
+            1 => " ?/\\* [a-z\n\\]]{0,8} \\*/ ?",
+            1 => "\n {0,4}# [a-z]{0,8}\n {0,4}",
+            1 => "\t",
+        ]
+    }
+
+    /// A list as someone may have written it, in a file.
+    fn file() -> impl Strategy<Value = String> {
+        let elements = prop::collection::vec((gap(), element()), 0..8);
+        (elements, gap(), "(# [a-z]{0,4}\n)?", "(\n|  # end)?").prop_map(
+            |(elements, last, before, after)| {
+                let body: String =
+                    elements.into_iter().flat_map(|(gap, element)| [gap, element]).collect();
+                format!("{before}{{ d = [{body}{last}] ++ more; }}{after}")
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+
+        #[test]
+        fn adding_then_removing_gives_back_every_byte(text in file(), new in element()) {
+            let parsed = Root::parse(&text);
+            prop_assume!(parsed.errors().is_empty());
+            let list = lists(parsed.tree().syntax()).next().unwrap();
+            let before = Layout::of(&text, &list).elements();
+            // Only what is not there is ever added.
+            prop_assume!(!before.contains(&new));
+            let edited = add(&text, &list, &new, "").expect("a way to write it");
+            prop_assert!(Root::parse(&edited).errors().is_empty());
+            let edited_list = lists(Root::parse(&edited).tree().syntax()).next().unwrap();
+            let after = Layout::of(&edited, &edited_list).elements();
+            let at = (0..after.len()).find(|&at| before.get(at) != Some(&after[at])).unwrap();
+            prop_assert_eq!(after.len(), before.len() + 1);
+            let parenthesised = format!("({new})");
+            prop_assert!(after[at] == new || after[at] == parenthesised);
+            // What was there is there still, in order, and nothing between it changed.
+            let added = edited.len() - text.len();
+            let same = text.bytes().zip(edited.bytes()).take_while(|(a, b)| a == b).count();
+            let rest = text.len() - text.bytes().rev().zip(edited.bytes().rev())
+                .take_while(|(a, b)| a == b).count();
+            prop_assert!(rest <= same && added >= new.len());
+            prop_assert_eq!(remove(&edited, &edited_list, at).unwrap(), text);
+        }
+
+        #[test]
+        fn removing_leaves_the_other_elements(text in file(), pick in any::<prop::sample::Index>()) {
+            let parsed = Root::parse(&text);
+            prop_assume!(parsed.errors().is_empty());
+            let list = lists(parsed.tree().syntax()).next().unwrap();
+            let mut wanted = Layout::of(&text, &list).elements();
+            prop_assume!(!wanted.is_empty());
+            let index = pick.index(wanted.len());
+            wanted.remove(index);
+            let edited = remove(&text, &list, index).expect("a way to write it");
+            let parsed = Root::parse(&edited);
+            prop_assert!(parsed.errors().is_empty());
+            let list = lists(parsed.tree().syntax()).next().unwrap();
+            prop_assert_eq!(Layout::of(&edited, &list).elements(), wanted);
+        }
+
+        #[test]
+        fn replacing_and_replacing_back_gives_back_every_byte(
+            text in file(), new in element(), pick in any::<prop::sample::Index>()
+        ) {
+            let parsed = Root::parse(&text);
+            prop_assume!(parsed.errors().is_empty());
+            let list = lists(parsed.tree().syntax()).next().unwrap();
+            let elements = Layout::of(&text, &list).elements();
+            prop_assume!(!elements.is_empty());
+            let index = pick.index(elements.len());
+            let edited = replace(&text, &list, index, &new).expect("a way to write it");
+            let edited_list = lists(Root::parse(&edited).tree().syntax()).next().unwrap();
+            let back = replace(&edited, &edited_list, index, &elements[index]).unwrap();
+            prop_assert_eq!(back, text);
+        }
+    }
+}

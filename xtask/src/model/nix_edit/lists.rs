@@ -1,0 +1,565 @@
+//! The lists of upstream's packages: what each holds at the version that is pinned, and edits of
+//! them.
+//!
+//! ```text
+//! list = [ … ] | list ++ list | lib.optionals c list | lib.optional c x | if c then list else list
+//!      | with p; list | a name for one | python312Packages.x.optional-dependencies.y
+//! c    = lib.versionAtLeast version "…" | lib.versionOlder version "…" | c && c | c || c | !c
+//! ```
+//!
+//! Elements under any other condition are listed as uncertain: they may be there.
+
+use rnix::ast::{self, BinOpKind, Expr, HasEntry as _};
+use rowan::ast::AstNode as _;
+
+use super::list_edit;
+use super::scope::{Code, Refused, Sources};
+use super::syntax;
+use super::{NixFile, Scope, normalised};
+use crate::failure::Failure;
+use crate::model::located::Located;
+
+/// An attribute that is a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ListName {
+    /// `dependencies`: attributes of nixpkgs' Python packages and upstream's own packages.
+    Dependencies,
+    /// `build-system`: likewise.
+    BuildSystem,
+    /// `pythonRelaxDeps`: names of distributions whose bounds are not checked.
+    RelaxDeps,
+    /// `commands`: what one package of everything links into its `bin/`.
+    Commands,
+}
+
+impl ListName {
+    /// The name of the attribute in Nix.
+    pub fn attribute(self) -> &'static str {
+        match self {
+            Self::Dependencies => "dependencies",
+            Self::BuildSystem => "build-system",
+            Self::RelaxDeps => "pythonRelaxDeps",
+            Self::Commands => "commands",
+        }
+    }
+}
+
+/// A list as it is at the pinned version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    pub path: String,
+    /// Of the attribute's value.
+    pub line: usize,
+    pub items: Vec<Item>,
+}
+
+/// An element of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// `click` of `python312Packages.click` and of `"click"`.
+    pub name: Located<String>,
+    /// Not under a condition that only Nix can decide.
+    pub is_certain: bool,
+}
+
+/// One package as one file builds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expression {
+    /// Its `pname`, normalised.
+    pub package: String,
+    pub path: String,
+    pub line: usize,
+    /// Is it a wheel, which nothing builds?
+    pub is_wheel: bool,
+    lists: Vec<(ListName, Listing)>,
+}
+
+impl Expression {
+    /// A list of the package; `None` if it has none of that name.
+    pub fn list(&self, name: ListName) -> Option<&Listing> {
+        self.lists.iter().find(|(other, _)| *other == name).map(|(_, listing)| listing)
+    }
+}
+
+/// One edit of a list of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListEdit {
+    pub path: String,
+    pub package: String,
+    pub list: ListName,
+    pub change: ListChange,
+}
+
+/// What becomes of a list. Names are those of [`Item`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListChange {
+    /// With a comment for the element's line.
+    Add(String, Option<String>),
+    Remove(String),
+    Replace(String, String),
+}
+
+/// The packages of upstream's that the files build, in order of appearance.
+///
+/// # Errors
+/// For a syntax error, and for a list that is none of the known forms.
+pub fn expressions(files: &[NixFile], scope: &Scope) -> Result<Vec<Expression>, Failure> {
+    let sources = Sources::parse(files)?;
+    let calls = calls(&sources, scope);
+    calls.into_iter().map(|call| call.expression(&sources)).collect()
+}
+
+/// Makes edits, one after the other; returns all files.
+///
+/// # Errors
+/// For a package, list or element that is not there, and for an edit that cannot be written.
+pub fn edit_lists(
+    files: &[NixFile],
+    scope: &Scope,
+    edits: &[ListEdit],
+) -> Result<Vec<NixFile>, Failure> {
+    let mut files = files.to_vec();
+    for edit in edits {
+        let sources = Sources::parse(&files)?;
+        let call = calls(&sources, scope)
+            .into_iter()
+            .find(|call| call.package == edit.package && sources.0[call.file].path == edit.path)
+            .ok_or_else(|| {
+                Failure::failed(format!("expected `{}` in `{}`", edit.package, edit.path))
+            })?;
+        let (file, text) = call.edited(&sources, scope, edit)?;
+        files[file].text = format!("{}{text}", sources.0[file].bom);
+    }
+    Ok(files)
+}
+
+/// A call that builds one of upstream's packages.
+struct Call {
+    package: String,
+    file: usize,
+    offset: usize,
+    set: ast::AttrSet,
+    /// `python312Packages.` of `python312Packages.buildPythonPackage`.
+    prefix: String,
+}
+
+fn calls(sources: &Sources, scope: &Scope) -> Vec<Call> {
+    let builders = ["buildPythonApplication", "buildPythonPackage", "mkDerivation"];
+    sources
+        .all::<ast::Apply>()
+        .filter_map(|(file, call)| {
+            let function = syntax::unparenthesised(call.lambda()?);
+            let prefix = match &function {
+                Expr::Select(select) => format!("{}.", select.expr()?.syntax().text()),
+                Expr::Ident(_) => String::new(),
+                _ => return None,
+            };
+            if !builders.contains(&syntax::callee(&call)?.as_str()) {
+                return None;
+            }
+            let Expr::AttrSet(set) = argument_set(call.argument()?)? else { return None };
+            let pname = sources.attribute(file, set.syntax(), "pname").ok()??;
+            let package = normalised(&sources.text(&pname).ok()?.value());
+            let offset = syntax::start(call.syntax());
+            scope.owns(&package).then_some(Call { package, file, offset, set, prefix })
+        })
+        .collect()
+}
+
+/// The attribute set of `{…}` and of `(finalAttrs: {…})`.
+fn argument_set(expr: Expr) -> Option<Expr> {
+    match syntax::unparenthesised(expr) {
+        Expr::Lambda(lambda) => argument_set(lambda.body()?),
+        other => Some(other),
+    }
+}
+
+/// A part of a list: an element, and the literal it stands in, if it stands in one.
+struct Part {
+    name: String,
+    file: usize,
+    offset: usize,
+    is_certain: bool,
+    /// List node and the element's index in it.
+    place: Option<(ast::List, usize)>,
+}
+
+/// What is read of a list: its parts, and its literals in order.
+#[derive(Default)]
+struct Parts {
+    parts: Vec<Part>,
+    literals: Vec<Literal>,
+}
+
+/// A list literal; `is_open` if it is part of the list under no condition at all.
+struct Literal {
+    file: usize,
+    list: ast::List,
+    is_open: bool,
+}
+
+/// Under what an element stands.
+#[derive(Clone, Copy)]
+struct Condition {
+    is_certain: bool,
+    is_open: bool,
+}
+
+const UNCONDITIONAL: Condition = Condition { is_certain: true, is_open: true };
+
+impl Call {
+    fn expression(self, sources: &Sources) -> Result<Expression, Failure> {
+        let names = [
+            ListName::Dependencies,
+            ListName::BuildSystem,
+            ListName::RelaxDeps,
+            ListName::Commands,
+        ];
+        let mut lists = Vec::new();
+        for name in names {
+            let Some(code) = self.attribute(sources, name)? else { continue };
+            let source = &sources.0[code.file];
+            let parts = self.parts(sources, &code, name)?;
+            let item = |part: Part| {
+                let source = &sources.0[part.file];
+                let line = source.line(part.offset);
+                Item {
+                    name: Located { value: part.name, path: source.path.clone(), line },
+                    is_certain: part.is_certain,
+                }
+            };
+            let listing = Listing {
+                path: source.path.clone(),
+                line: source.line(syntax::start(code.expr.syntax())),
+                items: parts.parts.into_iter().map(item).collect(),
+            };
+            lists.push((name, listing));
+        }
+        let source = &sources.0[self.file];
+        let format = sources.attribute(self.file, self.set.syntax(), "format").ok().flatten();
+        let format = format.and_then(|code| sources.text(&code).ok());
+        Ok(Expression {
+            package: self.package,
+            path: source.path.clone(),
+            line: source.line(self.offset),
+            is_wheel: format.is_some_and(|format| format.value() == "wheel"),
+            lists,
+        })
+    }
+
+    /// The value of a list's attribute, followed to where it is written.
+    fn attribute(&self, sources: &Sources, name: ListName) -> Result<Option<Code>, Failure> {
+        let found = sources
+            .attribute(self.file, self.set.syntax(), name.attribute())
+            .and_then(|code| code.map(|code| sources.reduce(&code)).transpose());
+        found.map_err(|refused| self.failure(sources, name, &refused))
+    }
+
+    fn parts(&self, sources: &Sources, code: &Code, name: ListName) -> Result<Parts, Failure> {
+        let mut parts = Parts::default();
+        parts
+            .read(sources, code, UNCONDITIONAL)
+            .map_err(|refused| self.failure(sources, name, &refused))?;
+        Ok(parts)
+    }
+
+    fn failure(&self, sources: &Sources, name: ListName, refused: &Refused) -> Failure {
+        let expected = format!("a list as `{}` of `{}`", name.attribute(), self.package);
+        sources
+            .failure(&expected, refused)
+            .hint("write it as lists joined by `++`, some of them under `lib.optionals`")
+    }
+
+    fn edited(
+        &self,
+        sources: &Sources,
+        scope: &Scope,
+        edit: &ListEdit,
+    ) -> Result<(usize, String), Failure> {
+        let Some(code) = self.attribute(sources, edit.list)? else {
+            let ListChange::Add(name, _) = &edit.change else {
+                return Err(self.impossible(sources, edit, "there is no such list"));
+            };
+            let element = self.element(scope, edit.list, name, true);
+            return self.new_list(sources, edit, &element);
+        };
+        let parts = self.parts(sources, &code, edit.list)?;
+        let element_like = |name: &str| {
+            let dotted = parts
+                .literals
+                .iter()
+                .any(|literal| literal.list.items().any(|item| matches!(item, Expr::Select(_))));
+            let under_with = parts.literals.iter().any(|literal| {
+                literal.list.syntax().ancestors().any(|n| ast::With::can_cast(n.kind()))
+            });
+            self.element(scope, edit.list, name, dotted || !under_with)
+        };
+        let place_of = |name: &str| {
+            parts
+                .parts
+                .iter()
+                .filter(|part| part.name == name)
+                .find_map(|part| Some((part.file, part.place.as_ref()?)))
+                .ok_or_else(|| {
+                    self.impossible(sources, edit, "it is in no list that is written out")
+                })
+        };
+        let (file, text) = match &edit.change {
+            ListChange::Add(name, comment) => {
+                let literal =
+                    parts.literals.iter().find(|literal| literal.is_open).ok_or_else(|| {
+                        self.impossible(
+                            sources,
+                            edit,
+                            "every part of the list is under a condition",
+                        )
+                    })?;
+                let comment = comment.as_ref().map_or(String::new(), |text| format!(" # {text}"));
+                let text = &sources.0[literal.file].text;
+                let element = element_like(name);
+                let edited = list_edit::add(text, &literal.list, &element, &comment);
+                let edited = edited.map(|text| {
+                    self.with_argument(scope, &sources.0[literal.file].path, text, name)
+                });
+                (literal.file, edited)
+            }
+            ListChange::Remove(name) => {
+                let (file, (list, index)) = place_of(name)?;
+                (file, list_edit::remove(&sources.0[file].text, list, *index))
+            }
+            ListChange::Replace(name, new) => {
+                let (file, (list, index)) = place_of(name)?;
+                let new = element_like(new);
+                (file, list_edit::replace(&sources.0[file].text, list, *index, &new))
+            }
+        };
+        let text = text.ok_or_else(|| {
+            self.impossible(sources, edit, "no way of writing it is read back as intended")
+        })?;
+        Ok((file, text))
+    }
+
+    /// How an element is written.
+    fn element(&self, scope: &Scope, list: ListName, name: &str, is_dotted: bool) -> String {
+        match list {
+            ListName::RelaxDeps | ListName::Commands => format!("\"{name}\""),
+            _ if scope.packages.contains(&name.to_owned()) || !is_dotted => name.to_owned(),
+            _ => format!("{}{name}", self.prefix),
+        }
+    }
+
+    /// Adds one of upstream's own packages to the arguments of its file, where it is no name yet.
+    fn with_argument(&self, scope: &Scope, path: &str, text: String, name: &str) -> String {
+        if !scope.packages.contains(&name.to_owned()) {
+            return text;
+        }
+        let Ok(source) = syntax::Source::parse(&NixFile { path: path.to_owned(), text }) else {
+            return String::new();
+        };
+        let Some(Expr::Lambda(lambda)) = source.root.expr() else { return source.text };
+        let Some(ast::Param::Pattern(pattern)) = lambda.param() else { return source.text };
+        let is_bound = source
+            .root
+            .syntax()
+            .descendants()
+            .filter_map(ast::Attrpath::cast)
+            .any(|path| path.syntax().text() == name)
+            || pattern
+                .pat_entries()
+                .any(|entry| entry.ident().is_some_and(|ident| ident.syntax().text() == name));
+        let Some(last) = pattern.pat_entries().last().filter(|_| !is_bound) else {
+            return source.text;
+        };
+        let range = std::ops::Range::<usize>::from(last.syntax().text_range());
+        let gap = source.text[..range.start].len() - source.text[..range.start].trim_end().len();
+        let gap = &source.text[range.start - gap..range.start];
+        format!("{},{gap}{name}{}", &source.text[..range.end], &source.text[range.end..])
+    }
+
+    /// The attribute with its first element, behind the last attribute that packages begin with.
+    fn new_list(
+        &self,
+        sources: &Sources,
+        edit: &ListEdit,
+        element: &str,
+    ) -> Result<(usize, String), Failure> {
+        let heads = ["dependencies", "build-system", "src", "pyproject", "format"];
+        let head = heads.iter().find_map(|head| {
+            self.set.attrpath_values().find(|binding| {
+                syntax::keys(binding.attrpath()).is_some_and(|keys| keys == [*head])
+            })
+        });
+        let head = head.ok_or_else(|| {
+            self.impossible(sources, edit, "the package has no attribute to write it behind")
+        })?;
+        let text = &sources.0[self.file].text;
+        let range = std::ops::Range::<usize>::from(head.syntax().text_range());
+        let line = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
+        let indent: String = text[line..].chars().take_while(|c| matches!(c, ' ' | '\t')).collect();
+        let new = format!("\n\n{indent}{} = [ {element} ];", edit.list.attribute());
+        Ok((self.file, format!("{}{new}{}", &text[..range.end], &text[range.end..])))
+    }
+
+    fn impossible(&self, sources: &Sources, edit: &ListEdit, why: &str) -> Failure {
+        let what = match &edit.change {
+            ListChange::Add(name, _) => format!("add `{name}` to"),
+            ListChange::Remove(name) => format!("remove `{name}` from"),
+            ListChange::Replace(name, new) => format!("replace `{name}` by `{new}` in"),
+        };
+        let place = sources.place(self.file, self.offset);
+        Failure::decision(format!(
+            "cannot {what} `{}` of `{}` at `{place}`: {why}",
+            edit.list.attribute(),
+            self.package
+        ))
+        .hint("make this edit by hand, commit it, and run the command again")
+    }
+}
+
+impl Parts {
+    fn read(&mut self, sources: &Sources, code: &Code, under: Condition) -> Result<(), Refused> {
+        if let Some(name) = extra(&code.expr) {
+            self.push(name, code, under, None);
+            return Ok(());
+        }
+        let code = sources.reduce(code)?;
+        let at = |expr: Option<Expr>| {
+            expr.map(|expr| Code { expr, ..code }).ok_or_else(|| sources.refuse(&code))
+        };
+        match &code.expr {
+            Expr::List(list) => {
+                for (index, expr) in list.items().enumerate() {
+                    let name = element_name(&expr);
+                    let place = Some((list.clone(), index));
+                    self.push(name, &Code { expr, ..code }, under, place);
+                }
+                let literal =
+                    Literal { file: code.file, list: list.clone(), is_open: under.is_open };
+                self.literals.push(literal);
+                Ok(())
+            }
+            Expr::BinOp(concat) if concat.operator() == Some(BinOpKind::Concat) => {
+                self.read(sources, &at(concat.lhs())?, under)?;
+                self.read(sources, &at(concat.rhs())?, under)
+            }
+            Expr::IfElse(choice) => {
+                let truth = truth(sources, &at(choice.condition())?);
+                self.under(sources, &at(choice.body())?, under, truth)?;
+                self.under(sources, &at(choice.else_body())?, under, truth.map(|truth| !truth))
+            }
+            Expr::Apply(call) => {
+                let Some(Expr::Apply(inner)) = call.lambda().map(syntax::unparenthesised) else {
+                    return Err(sources.refuse(&code));
+                };
+                let truth = truth(sources, &at(inner.argument())?);
+                let argument = at(call.argument())?;
+                match syntax::callee(call).as_deref() {
+                    Some("optionals") => self.under(sources, &argument, under, truth),
+                    Some("optional") if truth != Some(false) => {
+                        let is_certain = under.is_certain && truth.is_some();
+                        let under = Condition { is_certain, is_open: false };
+                        self.push(element_name(&argument.expr), &argument, under, None);
+                        Ok(())
+                    }
+                    Some("optional") => Ok(()),
+                    _ => Err(sources.refuse(&code)),
+                }
+            }
+            _ => Err(sources.refuse(&code)),
+        }
+    }
+
+    fn under(
+        &mut self,
+        sources: &Sources,
+        code: &Code,
+        under: Condition,
+        truth: Option<bool>,
+    ) -> Result<(), Refused> {
+        if truth == Some(false) {
+            return Ok(());
+        }
+        let is_certain = under.is_certain && truth.is_some();
+        self.read(sources, code, Condition { is_certain, is_open: false })
+    }
+
+    fn push(
+        &mut self,
+        name: String,
+        code: &Code,
+        under: Condition,
+        place: Option<(ast::List, usize)>,
+    ) {
+        let offset = syntax::start(code.expr.syntax());
+        self.parts.push(Part {
+            name,
+            file: code.file,
+            offset,
+            is_certain: under.is_certain,
+            place,
+        });
+    }
+}
+
+/// `uvicorn[standard]` for `python312Packages.uvicorn.optional-dependencies.standard`.
+fn extra(expr: &Expr) -> Option<String> {
+    let Expr::Select(select) = syntax::unparenthesised(expr.clone()) else { return None };
+    match syntax::keys(select.attrpath())?.as_slice() {
+        [.., name, word, extra] if word == "optional-dependencies" => {
+            Some(format!("{name}[{extra}]"))
+        }
+        _ => None,
+    }
+}
+
+/// The name of an element: the attribute that it is or is made of, or what a string says.
+fn element_name(expr: &Expr) -> String {
+    match syntax::unparenthesised(expr.clone()) {
+        Expr::Str(string) => syntax::plain(&string),
+        Expr::Select(select) => syntax::keys(select.attrpath()).and_then(|keys| {
+            let overridden = keys.iter().position(|key| key.starts_with("override"));
+            keys[..overridden.unwrap_or(keys.len())].last().cloned().or_else(|| {
+                // `dagster.override`: the package is in front of the dot.
+                select.expr().map(|expr| expr.syntax().text().to_string())
+            })
+        }),
+        Expr::Apply(call) => call.lambda().map(|function| element_name(&function)),
+        other => Some(other.syntax().text().to_string()),
+    }
+    .unwrap_or_else(|| syntax::excerpt(&expr.syntax().text().to_string()))
+}
+
+/// Whether a condition holds at the pinned version; `None` if only Nix can tell.
+fn truth(sources: &Sources, code: &Code) -> Option<bool> {
+    let code = sources.reduce(code).ok()?;
+    let of = |expr: Option<Expr>| truth(sources, &Code { expr: expr?, ..code });
+    match &code.expr {
+        Expr::UnaryOp(not) if not.operator() == Some(ast::UnaryOpKind::Invert) => {
+            of(not.expr()).map(|truth| !truth)
+        }
+        Expr::BinOp(operation) => {
+            let (left, right) = (of(operation.lhs()), of(operation.rhs()));
+            match operation.operator()? {
+                BinOpKind::And if left == Some(false) || right == Some(false) => Some(false),
+                BinOpKind::Or if left == Some(true) || right == Some(true) => Some(true),
+                BinOpKind::And | BinOpKind::Or => left.and(right),
+                _ => None,
+            }
+        }
+        Expr::Apply(call) => {
+            let Expr::Apply(inner) = syntax::unparenthesised(call.lambda()?) else { return None };
+            let version = |expr| {
+                let text = sources.text(&Code { expr, ..code }).ok()?.value();
+                // As Nix compares them: by component, a shorter one before a longer.
+                text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u64>>>()
+            };
+            let (first, second) = (version(inner.argument()?)?, version(call.argument()?)?);
+            match syntax::callee(call)?.as_str() {
+                "versionAtLeast" => Some(first >= second),
+                "versionOlder" => Some(first < second),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
