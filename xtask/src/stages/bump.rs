@@ -34,6 +34,13 @@ pub struct DriftArg {
     accept_drift: bool,
 }
 
+impl DriftArg {
+    /// The flag, for a command line that asks for the same.
+    pub fn flag(self) -> Option<&'static str> {
+        self.accept_drift.then_some("--accept-drift")
+    }
+}
+
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let version = version::parse(&args.version)?;
     if !args.dry_run {

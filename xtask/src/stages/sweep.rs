@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result};
 use semver::Version;
 use serde_json::Value;
 
+use super::bump::DriftArg;
 use super::rehearse::world::{Options, Upstream, World, has_nix};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
@@ -27,6 +28,8 @@ pub struct Args {
     /// Versions of Dagster on PyPI
     #[arg(required = true, value_name = "VERSION")]
     versions: Vec<String>,
+    #[command(flatten)]
+    drift: DriftArg,
 }
 
 /// How one version came out.
@@ -53,7 +56,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let mut problems = 0;
     for version in versions {
         interrupt::check()?;
-        let row = sweep(&version, checkout)?;
+        let row = sweep(&version, checkout, args.drift)?;
         problems += usize::from(row.problem.is_some());
         ui::print(&row.line());
     }
@@ -66,7 +69,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     }
 }
 
-fn sweep(version: &Version, checkout: &Checkout) -> Result<Row> {
+fn sweep(version: &Version, checkout: &Checkout, drift: DriftArg) -> Result<Row> {
     ui::step("Sweeping", version);
     let dir = tempfile::Builder::new().prefix("dagster-sweep-").tempdir()?;
     let dir = dir.path();
@@ -79,6 +82,7 @@ fn sweep(version: &Version, checkout: &Checkout) -> Result<Row> {
         .command(std::env::current_exe()?)
         .args(["release", &version.to_string(), "--no-publish", "--report"])
         .arg(format!("json={}", report.display()))
+        .args(drift.flag())
         .stderr(fs::File::create(&log)?)
         .stdout(Stdio::null())
         .status()

@@ -13,6 +13,7 @@ use semver::Version;
 use tempfile::TempDir;
 
 use self::world::{Options, Upstream, World, has_nix};
+use super::bump::DriftArg;
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::model::config::Variant;
@@ -28,6 +29,8 @@ pub struct Args {
     /// Build upstream from the real Dagster distributions on PyPI
     #[arg(long)]
     real: bool,
+    #[command(flatten)]
+    drift: DriftArg,
     /// Keep the clone and the catalog, and say how to go on in there
     #[arg(long)]
     keep: bool,
@@ -47,14 +50,15 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
         ui::warning("this rehearses the last commit: uncommitted changes are not in it");
     }
     let dir = tempfile::Builder::new().prefix("dagster-rehearsal-").tempdir()?;
-    let result = rehearse(dir.path(), checkout, &version, args.real);
+    let result = rehearse(dir.path(), checkout, &version, args);
     if args.keep {
         keep(dir, checkout)?;
     }
     result
 }
 
-fn rehearse(dir: &Path, checkout: &Checkout, version: &Version, real: bool) -> Result<()> {
+fn rehearse(dir: &Path, checkout: &Checkout, version: &Version, args: &Args) -> Result<()> {
+    let real = args.real;
     let upstream = if real { Upstream::Real(version.clone()) } else { Upstream::Small };
     ui::step("Rehearsing", format!("a release of {version} in {}", dir.display()));
     ui::step("Preparing", if real { "upstream, from PyPI" } else { "the small upstream" });
@@ -68,11 +72,13 @@ fn rehearse(dir: &Path, checkout: &Checkout, version: &Version, real: bool) -> R
     let world = World::create(dir, &checkout.root, &options)?;
 
     let version_text = version.to_string();
-    let patch = said(&mut xtask(&world, &["release", &version_text, "--dry-run"])?)?;
+    let mut release = vec!["release", &version_text];
+    release.extend(args.drift.flag());
+    let patch = said(&mut xtask(&world, &[release.as_slice(), &["--dry-run"]].concat())?)?;
     apply_check(&world, &patch)?;
     ui::print(&patch);
-    said(&mut xtask(&world, &["release", &version_text])?)?;
-    said(&mut xtask(&world, &["release", &version_text])?)?;
+    said(&mut xtask(&world, &release)?)?;
+    said(&mut xtask(&world, &release)?)?;
     check_catalog(&world, checkout, version)?;
     ui::step("Rehearsed", format!("{version}: both variants are in the stand-in catalog"));
     Ok(())

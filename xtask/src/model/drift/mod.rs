@@ -3,16 +3,19 @@
 //! Compared are the facts of a release with the lists of each package in each variant. What differs
 //! is a [`Finding`], with the edits that answer it where there are any. Pure; nothing is written.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 
-use super::config::{Config, Package, Variant};
-use super::facts::{Distribution, Facts};
-use super::located::Located;
-use super::nix_edit::{Expression, ListChange, ListEdit, ListName};
-use super::project::{HOLE, Project};
-use super::requirement::{self, Requirement, Target, normalised};
+use crate::model::config::{Config, Package, Variant};
+use crate::model::facts::{Distribution, Facts};
+use crate::model::located::Located;
+use crate::model::nix_edit::{Expression, ListChange, ListEdit, ListName};
+use crate::model::project::{HOLE, Project};
+use crate::model::requirement::{self, Requirement, Target, normalised};
 
 /// Whether a release may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

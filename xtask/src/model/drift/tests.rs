@@ -1,0 +1,344 @@
+//! The history of real releases, as tests/upstream/history.py captured it, and changes that have
+//! not happened yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use expect_test::{Expect, expect, expect_file};
+use serde::Deserialize;
+
+use super::*;
+use crate::model::config::Config;
+use crate::model::facts::{Description, PypiPin, Release};
+use crate::model::nix_edit::{NixFile, Scope};
+use crate::model::plan::Plan;
+
+const VERSIONS: [&str; 12] = [
+    "1.9.11", "1.9.12", "1.10.5", "1.10.6", "1.10.18", "1.10.21", "1.11.16", "1.12.1", "1.12.14",
+    "1.12.17", "1.12.22", "1.13.27",
+];
+
+/// What changed from one of the versions to the next, by hand from the releases themselves:
+/// package, list, what came, what went. `hatchling` is the build system that went to all at once.
+const CHANGES: [(&str, &str, ListName, &str, &str); 9] = [
+    ("1.10.6", "dagster", ListName::Dependencies, "dagster-shared", ""),
+    (
+        "1.10.18",
+        "dagster",
+        ListName::Dependencies,
+        "",
+        "packaging pydantic pyyaml typing-extensions",
+    ),
+    (
+        "1.10.18",
+        "dagster-shared",
+        ListName::Dependencies,
+        "packaging pydantic pyyaml tomlkit typing-extensions",
+        "",
+    ),
+    ("1.10.18", "dagster-complete", ListName::Commands, "dagster-components", ""),
+    ("1.10.21", "dagster-complete", ListName::Commands, "", "dagster-components"),
+    ("1.11.16", "dagster", ListName::Dependencies, "tzdata", ""),
+    ("1.11.16", "dagster-shared", ListName::Dependencies, "platformdirs", ""),
+    ("1.12.17", "", ListName::BuildSystem, "hatchling", "setuptools"),
+    ("1.12.22", "dagster", ListName::Dependencies, "", "setuptools"),
+];
+
+#[derive(Deserialize, Clone)]
+struct Captured {
+    version: String,
+    distributions: Vec<CapturedDistribution>,
+    files: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize, Clone)]
+struct CapturedDistribution {
+    name: String,
+    version: String,
+    requires_dist: Vec<String>,
+    requires_python: Option<String>,
+}
+
+fn captured(version: &str) -> Captured {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("../tests/upstream/history/{version}.json"));
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn config() -> Config {
+    Config::parse(include_str!("../../../../release.toml")).unwrap()
+}
+
+fn scope(config: &Config) -> Scope {
+    Scope {
+        owner: config.owner().to_owned(),
+        repo: config.repo().to_owned(),
+        packages: config.packages.iter().map(|package| package.name.clone()).collect(),
+    }
+}
+
+impl Captured {
+    fn distributions(&self) -> Vec<Distribution> {
+        let of = |it: &CapturedDistribution| Distribution {
+            name: it.name.clone(),
+            version: it.version.clone(),
+            requirements: it.requires_dist.clone(),
+            python: it.requires_python.clone(),
+        };
+        self.distributions.iter().map(of).collect()
+    }
+
+    fn facts(&self, config: &Config) -> Facts {
+        let hash = "sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c=".parse().unwrap();
+        let release = Release {
+            version: self.version.parse().unwrap(),
+            tag: self.version.clone(),
+            commit: "0".repeat(40),
+            archive: String::new(),
+            wheels: vec![PypiPin {
+                name: "dagster-webserver".to_owned(),
+                version: self.version.clone(),
+                hash,
+            }],
+            distributions: self.distributions(),
+        };
+        let directory = |path: &String| path.rsplit_once('/').unwrap().0.to_owned();
+        let description = Description {
+            texts: self.files.clone(),
+            projects: self.files.keys().map(directory).collect(),
+            ..Description::default()
+        };
+        Facts::new(config, release, hash, &description).unwrap()
+    }
+}
+
+/// The expressions at 1.12.1, with nothing foreseen.
+fn start() -> Vec<NixFile> {
+    [
+        ("nix/combined/all.nix", include_str!("combined.nix")),
+        ("nix/separate/all.nix", include_str!("separate.nix")),
+    ]
+    .map(|(path, text)| NixFile { path: path.to_owned(), text: text.to_owned() })
+    .to_vec()
+}
+
+fn plan(files: &[NixFile], to: &Captured, before: Option<&Captured>) -> Plan {
+    let config = config();
+    let before = before.map(Captured::distributions);
+    Plan::new(&config, &scope(&config), files, to.facts(&config), before.as_deref(), true).unwrap()
+}
+
+fn apply(files: &[NixFile], plan: &Plan) -> Vec<NixFile> {
+    let mut files = files.to_vec();
+    for change in plan.changes() {
+        let file = files.iter_mut().find(|file| file.path == change.path).unwrap();
+        assert_eq!(file.text, change.before);
+        file.text = change.after;
+    }
+    files
+}
+
+fn sentences(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let Finding { severity, package, what, upstream, expressions, .. } = finding;
+        let severity = format!("{severity:?}").to_lowercase();
+        let _ = writeln!(text, "  {severity} {package} {what}");
+        let _ = writeln!(text, "       {upstream}");
+        for place in expressions {
+            let _ = writeln!(text, "       {place}");
+        }
+        match &finding.answer {
+            Answer::Edits(words, _) => writeln!(text, "       {words}").unwrap(),
+            Answer::Person(words) => writeln!(text, "       to do: {words}").unwrap(),
+            Answer::Nothing => {}
+        }
+    }
+    if text.is_empty() { "  nothing\n".to_owned() } else { text }
+}
+
+/// Package and list to names, at a version, out of [`CHANGES`].
+type Lists = BTreeMap<(String, ListName), BTreeSet<String>>;
+
+fn lists_at(version: &str) -> Lists {
+    let number = |text: &str| text.parse::<semver::Version>().unwrap();
+    let mut lists = Lists::new();
+    let sets = |text: &str| text.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>();
+    for (since, package, list, came, went) in CHANGES {
+        let packages = if package.is_empty() {
+            vec!["dagster-pipes", "dagster-shared", "dagster", "dagster-graphql"]
+        } else {
+            vec![package]
+        };
+        for package in packages {
+            let names = lists.entry((package.to_owned(), list)).or_default();
+            let is_new = number(version) >= number(since);
+            // What goes without having come was there from the beginning.
+            let first = sets(went).into_iter().filter(|name| {
+                !CHANGES.iter().any(|(_, other, _, came, _)| *other == package && came == name)
+            });
+            if is_new {
+                names.retain(|name| !sets(went).contains(name));
+                names.extend(sets(came));
+            } else {
+                names.extend(first);
+            }
+        }
+    }
+    if number(version) < number("1.10.6") {
+        lists.retain(|(package, _), _| package != "dagster-shared");
+    }
+    lists
+}
+
+/// What edits do to each list: names that come, names that go. The same in both variants.
+fn effect(findings: &[Finding]) -> BTreeMap<(String, ListName), [BTreeSet<String>; 2]> {
+    let mut effects: BTreeMap<&str, BTreeMap<_, [BTreeSet<String>; 2]>> = BTreeMap::new();
+    for edit in findings.iter().flat_map(Finding::edits) {
+        let of = effects.entry(&edit.path).or_default();
+        let [came, went] = of.entry((edit.package.clone(), edit.list)).or_default();
+        match &edit.change {
+            ListChange::Add(name, _) => {
+                came.insert(name.clone());
+            }
+            ListChange::Remove(name) => {
+                went.insert(name.clone());
+            }
+            ListChange::Replace(old, new) => {
+                went.insert(old.clone());
+                came.insert(new.clone());
+            }
+        }
+    }
+    let combined = effects.remove("nix/combined/all.nix").unwrap_or_default();
+    let separate = effects.remove("nix/separate/all.nix").unwrap_or_default();
+    let mut shared = combined.clone();
+    shared.retain(|(_, list), _| *list != ListName::Commands);
+    assert_eq!(shared, separate, "the variants are edited alike");
+    combined
+}
+
+#[test]
+fn the_history_in_both_directions() {
+    let history: BTreeMap<&str, Captured> =
+        VERSIONS.iter().map(|version| (*version, captured(version))).collect();
+    let mut table = String::new();
+    let mut at: BTreeMap<&str, Vec<NixFile>> = BTreeMap::new();
+    for version in VERSIONS {
+        at.insert(version, apply(&start(), &plan(&start(), &history[version], None)));
+    }
+    let mut pairs = 0;
+    for (i, from) in VERSIONS.iter().enumerate() {
+        for (k, to) in VERSIONS.iter().enumerate() {
+            let plan = plan(&at[from], &history[to], Some(&history[from]));
+            pairs += 1;
+
+            // The edits are the difference of what the two versions need, in both variants.
+            let (old, new) = (lists_at(from), lists_at(to));
+            let effect = effect(&plan.findings);
+            for key in new.keys().chain(effect.keys()) {
+                let none = BTreeSet::new();
+                let (old, new) = match (old.get(key), new.get(key)) {
+                    // A package that was not there is as its expression was written.
+                    (None, Some(_)) if key.0 == "dagster-shared" => continue,
+                    (old, new) => (old.unwrap_or(&none), new.unwrap_or(&none)),
+                };
+                let [came, went] = effect.get(key).cloned().unwrap_or_default();
+                assert_eq!(came, new - old, "{from} to {to}: what comes to {key:?}");
+                assert_eq!(went, old - new, "{from} to {to}: what goes from {key:?}");
+            }
+
+            // With them made nothing is left to find, and the way back leads back.
+            let there = apply(&at[from], &plan);
+            let again = self::plan(&there, &history[to], None);
+            assert!(again.is_empty(), "{from} to {to}: a second run edits");
+            assert_eq!(sentences(&again.findings), "  nothing\n", "{from} to {to}");
+            let back = apply(&there, &self::plan(&there, &history[from], None));
+            let forth = self::plan(&back, &history[from], None);
+            assert!(forth.is_empty() && forth.findings.is_empty(), "{from} to {to} and back");
+
+            if i.abs_diff(k) == 1 {
+                let _ = writeln!(table, "{from} -> {to}\n{}", sentences(&plan.findings));
+            }
+        }
+    }
+    assert_eq!(pairs, 144);
+    expect_file!["history.expect"].assert_eq(&table);
+}
+
+/// The difference that one change of upstream's makes, from 1.12.1 with nothing else changed.
+fn check(change: impl Fn(&mut Captured), expected: Expect) {
+    let mut captured = captured("1.12.1");
+    change(&mut captured);
+    let plan = plan(&start(), &captured, None);
+    expected.assert_eq(&sentences(&plan.findings));
+}
+
+fn require(captured: &mut Captured, package: &str, line: &str) {
+    let it = captured.distributions.iter_mut().find(|it| it.name == package).unwrap();
+    it.requires_dist.push(line.to_owned());
+    let directory = if package == "dagster-shared" { "libraries/" } else { "" };
+    let path = format!("python_modules/{directory}{package}/setup.py");
+    let text = captured.files.get_mut(&path).unwrap();
+    assert!(text.contains("install_requires=["), "{path}");
+    *text =
+        text.replacen("install_requires=[", &format!("install_requires=[\n        {line:?},"), 1);
+}
+
+#[test]
+fn what_no_release_did_yet() {
+    check(
+        |_| {},
+        expect![[r#"
+          nothing
+    "#]],
+    );
+    // A requirement on two systems, one with an unknown extra, one on another of upstream's own.
+    check(
+        |it| {
+            require(it, "dagster", "uvloop>=0.2; sys_platform == 'darwin'");
+            require(it, "dagster", "fsspec[s3]");
+            require(it, "dagster-webserver", "dagster-shared==1.12.1");
+        },
+        expect![""],
+    );
+    // The source and the distribution are not of one release.
+    check(
+        |it| {
+            let setup = it.files.get_mut("python_modules/dagster-graphql/setup.py").unwrap();
+            *setup =
+                setup.replace("\"requests\",", "\"httpx\",").replace("graphene>=3", "graphene>=2");
+        },
+        expect![""],
+    );
+    check(
+        |it| {
+            for distribution in &mut it.distributions {
+                distribution.requires_python = Some(">=3.13".to_owned());
+            }
+            let version = "python_modules/dagster/dagster/version.py";
+            it.files.insert(version.to_owned(), "__version__ = \"1!0+dev\"\n".to_owned());
+            it.files.retain(|path, _| !path.starts_with("python_modules/dagster-pipes/"));
+        },
+        expect![""],
+    );
+    // A package that release.toml does not have, and commands that go, come and are no names.
+    check(
+        |it| {
+            require(it, "dagster", "dagster-core==1.12.1");
+            it.files.insert(
+                "python_modules/libraries/dagster-core/setup.py".to_owned(),
+                "setup()".to_owned(),
+            );
+            let setup = it.files.get_mut("python_modules/dagster-webserver/setup.py").unwrap();
+            *setup = setup.replace("dagster-webserver-debug = ", "dagster-web = ");
+            let setup = it.files.get_mut("python_modules/dagster/setup.py").unwrap();
+            *setup =
+                setup.replace("\"dagster-daemon = ", "\"$(x)\\x1b = a:b\", \"dagster-daemon = ");
+        },
+        expect![""],
+    );
+    // A bound below what nixpkgs has, on something whose bound is not relaxed.
+    check(|it| require(it, "dagster-graphql", "coloredlogs<15"), expect![""]);
+}
