@@ -89,6 +89,12 @@ fn source_that_is_not_what_its_tag_says() {
     let scene = Scene::new();
     let before = scene.state();
     let ran = scene.run(&["release", "1.10.21"]);
+    ran.expect_status(3);
+    assert!(ran.stderr.contains("calls itself `1!0+dev` in its source"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("Building"), "{}", ran.stderr);
+    assert_eq!(scene.state(), before);
+    // Whoever does not listen hears it again, from what was built.
+    let ran = scene.run(&["release", "1.10.21", "--accept-drift"]);
     ran.expect_status(1);
     assert!(ran.stderr.contains("1!0+dev"), "{}", ran.stderr);
     assert_eq!(scene.state(), before);

@@ -137,6 +137,14 @@ pub fn includes_python(range: &str, python: &str) -> Result<bool> {
     Ok(releases.into_iter().any(|release| range.contains(&release)))
 }
 
+/// A range with its bounds in order, however it was written.
+pub fn ordered_range(range: &str) -> String {
+    match VersionSpecifiers::from_str(range) {
+        Ok(range) => range.to_string().replace(", ", ","),
+        Err(_) => range.to_owned(),
+    }
+}
+
 /// A name as PEP 503 compares it: lower case, runs of `-`, `_` and `.` as one `-`.
 pub fn normalised(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
@@ -196,6 +204,7 @@ mod tests {
         assert!(includes_python(">=3.12.4", "3.12").unwrap());
         assert!(!includes_python("<3.15,>=3.13", "3.12").unwrap());
         assert!(includes_python("three", "3.12").is_err());
+        assert_eq!(ordered_range("<3.15,>=3.10"), ordered_range(">=3.10, <3.15"));
     }
 
     #[test]

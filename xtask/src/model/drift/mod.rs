@@ -171,6 +171,7 @@ impl Search<'_> {
         let before = before.and_then(|all| all.iter().find(|other| other.name == package.name));
         if let Some(before) = before {
             self.bounds(package, project, distribution, &requirements, &before.parsed()?);
+            self.python_bounds(package, project, distribution, before);
         }
         Ok(())
     }
@@ -420,7 +421,9 @@ impl Search<'_> {
             }
             let upstream =
                 place_of(project, &requirement.name).unwrap_or_else(|| distribution.to_string());
-            self.unforeseen(package, requirement, &upstream);
+            if self.is_unforeseen(package, requirement, &upstream) {
+                continue;
+            }
             let mut add = |name: &str, of_extra: Option<String>| {
                 let need = needs.entry(self.config.attribute(name)).or_insert_with(|| Need {
                     name: name.to_owned(),
@@ -459,17 +462,28 @@ impl Search<'_> {
         needs
     }
 
-    /// A requirement that is a package of upstream's own, and is not in `release.toml`.
-    fn unforeseen(&mut self, package: &Package, requirement: &Requirement, upstream: &str) {
+    /// Is a requirement a package of upstream's own that is not in `release.toml`? Nobody wrote an
+    /// expression for it, and nixpkgs' package of that name would be something else.
+    fn is_unforeseen(
+        &mut self,
+        package: &Package,
+        requirement: &Requirement,
+        upstream: &str,
+    ) -> bool {
         let version = &self.facts.release.version;
         if self.config.packages_of(version).any(|package| package.name == requirement.name) {
-            return;
+            return false;
         }
         let directory =
             self.facts.other_projects.iter().find(|path| {
                 normalised(path.rsplit('/').next().unwrap_or(path)) == requirement.name
             });
-        let Some(directory) = directory else { return };
+        let is_own = self.config.packages.iter().any(|package| package.name == requirement.name);
+        let upstream = match directory {
+            Some(directory) => format!("{upstream}, {directory}"),
+            None if is_own => upstream.to_owned(),
+            None => return false,
+        };
         self.add(Finding {
             severity: Severity::Hard,
             package: package.name.clone(),
@@ -478,13 +492,14 @@ impl Search<'_> {
                  {version}",
                 requirement.name
             ),
-            upstream: format!("{upstream}, {directory}"),
+            upstream,
             expressions: Vec::new(),
             answer: Answer::Person(format!(
                 "a [[package]] `{}` in release.toml with `since`, and its expressions",
                 requirement.name
             )),
         });
+        true
     }
 
     fn dependencies(&mut self, package: &Package, needs: &BTreeMap<String, Need>) {
@@ -632,6 +647,34 @@ impl Search<'_> {
                 answer: Answer::Nothing,
             });
         }
+    }
+
+    fn python_bounds(
+        &mut self,
+        package: &Package,
+        project: &Project,
+        distribution: &Distribution,
+        before: &Distribution,
+    ) {
+        let range = |range: &Option<String>| match range {
+            Some(range) => requirement::ordered_range(range),
+            None => "any".to_owned(),
+        };
+        let (now, before) = (range(&distribution.python), range(&before.python));
+        if now == before {
+            return;
+        }
+        self.add(Finding {
+            severity: Severity::Soft,
+            package: package.name.clone(),
+            what: format!("runs on Python `{now}` now, before `{before}`"),
+            upstream: project
+                .python
+                .as_ref()
+                .map_or_else(|| distribution.to_string(), |range| range.place().to_string()),
+            expressions: Vec::new(),
+            answer: Answer::Nothing,
+        });
     }
 
     /// The commands of all packages against those that one package of everything links.

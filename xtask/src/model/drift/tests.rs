@@ -7,12 +7,14 @@ use std::path::Path;
 
 use expect_test::{Expect, expect, expect_file};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::model::config::Config;
 use crate::model::facts::{Description, PypiPin, Release};
 use crate::model::nix_edit::{NixFile, Scope};
 use crate::model::plan::Plan;
+use crate::model::sri::Sri;
 
 const VERSIONS: [&str; 12] = [
     "1.9.11", "1.9.12", "1.10.5", "1.10.6", "1.10.18", "1.10.21", "1.11.16", "1.12.1", "1.12.14",
@@ -90,7 +92,18 @@ impl Captured {
     }
 
     fn facts(&self, config: &Config) -> Facts {
-        let hash = "sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c=".parse().unwrap();
+        // Any, as long as no two versions have the same.
+        let hash = |of: &str| {
+            match (self.version.as_str(), of) {
+                ("1.12.1", "source") => "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=",
+                ("1.12.1", _) => "sha256-9CaA9m+CP0S++SmzGFOgiEifQ4/l9qCJapiOUrO0R7w=",
+                _ => "",
+            }
+            .parse()
+            .unwrap_or_else(|_| {
+                Sri::from_digest(Sha256::digest(of.to_owned() + &self.version).into())
+            })
+        };
         let release = Release {
             version: self.version.parse().unwrap(),
             tag: self.version.clone(),
@@ -99,7 +112,7 @@ impl Captured {
             wheels: vec![PypiPin {
                 name: "dagster-webserver".to_owned(),
                 version: self.version.clone(),
-                hash,
+                hash: hash("wheel"),
             }],
             distributions: self.distributions(),
         };
@@ -109,7 +122,7 @@ impl Captured {
             projects: self.files.keys().map(directory).collect(),
             ..Description::default()
         };
-        Facts::new(config, release, hash, &description).unwrap()
+        Facts::new(config, release, hash("source"), &description).unwrap()
     }
 }
 
@@ -291,8 +304,8 @@ fn what_no_release_did_yet() {
     check(
         |_| {},
         expect![[r#"
-          nothing
-    "#]],
+              nothing
+        "#]],
     );
     // A requirement on two systems, one with an unknown extra, one on another of upstream's own.
     check(
@@ -301,7 +314,26 @@ fn what_no_release_did_yet() {
             require(it, "dagster", "fsspec[s3]");
             require(it, "dagster-webserver", "dagster-shared==1.12.1");
         },
-        expect![""],
+        expect![[r#"
+              hard dagster requires `fsspec[s3]`, and what that pulls in is not known
+                   python_modules/dagster/setup.py:83
+                   to do: list it in release.toml: "fsspec[s3]" under [nixpkgs.extras]
+              hard dagster requires `fsspec[s3]`, and its expressions lack it
+                   python_modules/dagster/setup.py:83
+                   nix/combined/all.nix:57
+                   nix/separate/all.nix:56
+                   adds fsspec to dependencies
+              hard dagster requires `uvloop>=0.2`, and its expressions lack it
+                   python_modules/dagster/setup.py:84
+                   nix/combined/all.nix:57
+                   nix/separate/all.nix:56
+                   to do: add `uvloop` under a condition: it is required on aarch64-darwin, x86_64-darwin only
+              hard dagster-webserver requires `dagster-shared==1.12.1`, and its expressions lack it
+                   python_modules/dagster-webserver/setup.py:47
+                   nix/combined/all.nix:121
+                   nix/separate/all.nix:120
+                   adds dagster-shared to dependencies
+        "#]],
     );
     // The source and the distribution are not of one release.
     check(
@@ -310,7 +342,16 @@ fn what_no_release_did_yet() {
             *setup =
                 setup.replace("\"requests\",", "\"httpx\",").replace("graphene>=3", "graphene>=2");
         },
-        expect![""],
+        expect![[r#"
+              hard dagster-graphql requires `httpx` in its source, and its distribution does not
+                   python_modules/dagster-graphql/setup.py:41
+                   to do: find out which is the release; the expressions follow the distribution
+              hard dagster-graphql requires `requests` as a distribution, and not in its source
+                   metadata of dagster-graphql 1.12.1
+                   to do: find out which is the release; the expressions follow the distribution
+              soft dagster-graphql requires `graphene>=2,<4` in its source, and `graphene>=3,<4` as a distribution
+                   python_modules/dagster-graphql/setup.py:39
+        "#]],
     );
     check(
         |it| {
@@ -321,7 +362,36 @@ fn what_no_release_did_yet() {
             it.files.insert(version.to_owned(), "__version__ = \"1!0+dev\"\n".to_owned());
             it.files.retain(|path, _| !path.starts_with("python_modules/dagster-pipes/"));
         },
-        expect![""],
+        expect![[r#"
+              hard dagster-pipes is gone from upstream's source
+                   no project in python_modules/dagster-pipes
+                   nix/combined/all.nix:19
+                   nix/separate/all.nix:18
+                   to do: in release.toml: its new `path`, or `until` on `dagster-pipes` with the last version that has it
+              hard dagster-shared excludes Python 3.12: it wants `>=3.13`
+                   metadata of dagster-shared 1.12.1
+                   nix/combined/all.nix:29
+                   nix/separate/all.nix:28
+                   to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
+              hard dagster calls itself `1!0+dev` in its source, not `1.12.1`
+                   python_modules/dagster/dagster/version.py:1
+                   to do: find out from upstream what this tag is
+              hard dagster excludes Python 3.12: it wants `>=3.13`
+                   python_modules/dagster/setup.py:81
+                   nix/combined/all.nix:48
+                   nix/separate/all.nix:47
+                   to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
+              hard dagster-graphql excludes Python 3.12: it wants `>=3.13`
+                   python_modules/dagster-graphql/setup.py:36
+                   nix/combined/all.nix:90
+                   nix/separate/all.nix:89
+                   to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
+              hard dagster-webserver excludes Python 3.12: it wants `>=3.13`
+                   python_modules/dagster-webserver/setup.py:45
+                   nix/combined/all.nix:109
+                   nix/separate/all.nix:108
+                   to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
+        "#]],
     );
     // A package that release.toml does not have, and commands that go, come and are no names.
     check(
@@ -337,8 +407,38 @@ fn what_no_release_did_yet() {
             *setup =
                 setup.replace("\"dagster-daemon = ", "\"$(x)\\x1b = a:b\", \"dagster-daemon = ");
         },
-        expect![""],
+        expect![[r#"
+              hard dagster requires `dagster-core`, a package of upstream's that release.toml does not have at 1.12.1
+                   python_modules/dagster/setup.py:83, python_modules/libraries/dagster-core
+                   to do: a [[package]] `dagster-core` in release.toml with `since`, and its expressions
+              hard dagster has the command `$(x)\u{1b}`, and dagster-complete does not link it
+                   python_modules/dagster/setup.py:179
+                   nix/combined/all.nix:141
+                   to do: find out from upstream what this name is
+              hard dagster-webserver has the command `dagster-web`, and dagster-complete does not link it
+                   python_modules/dagster-webserver/setup.py:61
+                   nix/combined/all.nix:141
+                   adds dagster-web to commands
+              hard dagster-complete links the command `dagster-webserver-debug`, which upstream does not have
+                   no console script of that name
+                   nix/combined/all.nix:146
+                   removes dagster-webserver-debug from commands
+        "#]],
     );
     // A bound below what nixpkgs has, on something whose bound is not relaxed.
-    check(|it| require(it, "dagster-graphql", "coloredlogs<15"), expect![""]);
+    check(
+        |it| require(it, "dagster-graphql", "coloredlogs<15"),
+        expect![[r#"
+              hard dagster-graphql requires `coloredlogs<15`, and its expressions lack it
+                   python_modules/dagster-graphql/setup.py:38
+                   nix/combined/all.nix:99
+                   nix/separate/all.nix:98
+                   adds coloredlogs to dependencies
+              soft dagster-graphql requires `coloredlogs<15`, and nixpkgs has 15.0.1
+                   python_modules/dagster-graphql/setup.py:38
+                   nix/combined/all.nix:90
+                   nix/separate/all.nix:89
+                   adds coloredlogs to pythonRelaxDeps
+        "#]],
+    );
 }
