@@ -212,6 +212,21 @@ fn a_dry_run_is_what_bump_writes() {
                    edits  nix/combined/dagster-complete.nix
                    edits  nix/separate/dagster-src.nix
                    edits  nix/separate/dagster-webserver.nix
+           Noticed dagster-pipes runs on Python `>=3.9,<3.13` now, before `>=3.9,<3.14`
+                   upstream: python_modules/dagster-pipes/setup.py:21
+           Noticed dagster does not require `tzdata`, which its expressions list
+                   upstream: not in the metadata of dagster 1.9.12
+                   here:     nix/combined/dagster-complete.nix:102
+                   here:     nix/separate/dagster.nix:37
+                   --accept-drift removes tzdata from dependencies
+           Noticed dagster requires `click>=5.0` now, before `click>=5.0,<9.0`
+                   upstream: python_modules/dagster/setup.py:23
+           Noticed dagster runs on Python `>=3.9,<3.13` now, before `>=3.9,<3.14`
+                   upstream: python_modules/dagster/setup.py:21
+           Noticed dagster-graphql runs on Python `>=3.9,<3.13` now, before `>=3.9,<3.14`
+                   upstream: python_modules/dagster-graphql/setup.py:21
+           Noticed dagster-webserver runs on Python `>=3.9,<3.13` now, before `>=3.9,<3.14`
+                   upstream: python_modules/dagster-webserver/setup.py:21
                    older than 1.12.1: a maintenance release
                    commit `dagster 1.9.12` on `release/1.9`, then publish
                    separate: dagster-src dagster-pipes dagster dagster-graphql dagster-webserver
@@ -235,6 +250,12 @@ fn a_dry_run_is_what_bump_writes() {
         ----- stderr
         Inspecting dagster-io/dagster 1.9.12
                    source sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c= (known from an earlier download)
+           Planned nothing: the files say 1.9.12 already
+           Noticed dagster does not require `tzdata`, which its expressions list
+                   upstream: not in the metadata of dagster 1.9.12
+                   here:     nix/combined/dagster-complete.nix:102
+                   here:     nix/separate/dagster.nix:37
+                   --accept-drift removes tzdata from dependencies
          Unchanged the Nix files say 1.9.12 already
     "#]]);
     assert_eq!(scene.git(&["diff"]), applied);
