@@ -291,7 +291,8 @@ def dependencies(version):
         with copy_of(version) as root:
             remove(root, name)
             status, probes, _ = finish(smoke(root, version, "--fail-fast"))
-            by = [probe for probe, found in findings(probes).items() if re.search(re.escape(name), found, re.I)]
+            spelt = "[-_.]+".join(re.split("[-_.]+", name))
+            by = [probe for probe, found in findings(probes).items() if re.search(spelt, found, re.I)]
             if status == 0:
                 unnoticed.append(name)
             print("%s without %-28s %s" % ("red  " if status else "NOT FOUND", name, ", ".join(by) or "-"), flush=True)
