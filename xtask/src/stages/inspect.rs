@@ -1,5 +1,5 @@
-//! From a version to its facts: tag and commit on GitHub, wheels and their metadata on PyPI, the hash
-//! of the source and what the source says of its packages.
+//! From a version to its facts: tag and commit on GitHub, wheels and their metadata on PyPI, the
+//! hash of the source and what the source says of its packages.
 //!
 //! Writes nothing but the cache. A version that is not whole is refused here.
 

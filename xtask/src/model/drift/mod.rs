@@ -349,8 +349,8 @@ impl Search<'_> {
         requirements: &[Requirement],
     ) {
         let Some(stated) = &project.requirements else { return };
-        let mut by_name: BTreeMap<String, Vec<(&Located<String>, Option<Requirement>)>> =
-            BTreeMap::new();
+        type Stated<'a> = Vec<(&'a Located<String>, Option<Requirement>)>;
+        let mut by_name: BTreeMap<String, Stated<'_>> = BTreeMap::new();
         for item in stated {
             let name = name_of(&item.value, requirements);
             by_name.entry(name).or_default().push((item, Requirement::parse(&item.value).ok()));

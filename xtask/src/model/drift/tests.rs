@@ -157,18 +157,18 @@ fn sentences(findings: &[Finding]) -> String {
     for finding in findings {
         let Finding { severity, package, what, upstream, expressions, .. } = finding;
         let severity = format!("{severity:?}").to_lowercase();
-        let _ = writeln!(text, "  {severity} {package} {what}");
-        let _ = writeln!(text, "       {upstream}");
+        let _ = writeln!(text, "{severity} {package} {what}");
+        let _ = writeln!(text, "    {upstream}");
         for place in expressions {
-            let _ = writeln!(text, "       {place}");
+            let _ = writeln!(text, "    {place}");
         }
         match &finding.answer {
-            Answer::Edits(words, _) => writeln!(text, "       {words}").unwrap(),
-            Answer::Person(words) => writeln!(text, "       to do: {words}").unwrap(),
+            Answer::Edits(words, _) => writeln!(text, "    {words}").unwrap(),
+            Answer::Person(words) => writeln!(text, "    to do: {words}").unwrap(),
             Answer::Nothing => {}
         }
     }
-    if text.is_empty() { "  nothing\n".to_owned() } else { text }
+    if text.is_empty() { "nothing\n".to_owned() } else { text }
 }
 
 /// Package and list to names, at a version, out of [`CHANGES`].
@@ -266,7 +266,7 @@ fn the_history_in_both_directions() {
             let there = apply(&at[from], &plan);
             let again = self::plan(&there, &history[to], None);
             assert!(again.is_empty(), "{from} to {to}: a second run edits");
-            assert_eq!(sentences(&again.findings), "  nothing\n", "{from} to {to}");
+            assert_eq!(sentences(&again.findings), "nothing\n", "{from} to {to}");
             let back = apply(&there, &self::plan(&there, &history[from], None));
             let forth = self::plan(&back, &history[from], None);
             assert!(forth.is_empty() && forth.findings.is_empty(), "{from} to {to} and back");
@@ -315,24 +315,24 @@ fn what_no_release_did_yet() {
             require(it, "dagster-webserver", "dagster-shared==1.12.1");
         },
         expect![[r#"
-              hard dagster requires `fsspec[s3]`, and what that pulls in is not known
-                   python_modules/dagster/setup.py:83
-                   to do: list it in release.toml: "fsspec[s3]" under [nixpkgs.extras]
-              hard dagster requires `fsspec[s3]`, and its expressions lack it
-                   python_modules/dagster/setup.py:83
-                   nix/combined/all.nix:57
-                   nix/separate/all.nix:56
-                   adds fsspec to dependencies
-              hard dagster requires `uvloop>=0.2`, and its expressions lack it
-                   python_modules/dagster/setup.py:84
-                   nix/combined/all.nix:57
-                   nix/separate/all.nix:56
-                   to do: add `uvloop` under a condition: it is required on aarch64-darwin, x86_64-darwin only
-              hard dagster-webserver requires `dagster-shared==1.12.1`, and its expressions lack it
-                   python_modules/dagster-webserver/setup.py:47
-                   nix/combined/all.nix:121
-                   nix/separate/all.nix:120
-                   adds dagster-shared to dependencies
+            hard dagster requires `fsspec[s3]`, and what that pulls in is not known
+                python_modules/dagster/setup.py:83
+                to do: list it in release.toml: "fsspec[s3]" under [nixpkgs.extras]
+            hard dagster requires `fsspec[s3]`, and its expressions lack it
+                python_modules/dagster/setup.py:83
+                nix/combined/all.nix:57
+                nix/separate/all.nix:56
+                adds fsspec to dependencies
+            hard dagster requires `uvloop>=0.2`, and its expressions lack it
+                python_modules/dagster/setup.py:84
+                nix/combined/all.nix:57
+                nix/separate/all.nix:56
+                to do: add `uvloop` under a condition: it is required on aarch64-darwin, x86_64-darwin only
+            hard dagster-webserver requires `dagster-shared==1.12.1`, and its expressions lack it
+                python_modules/dagster-webserver/setup.py:47
+                nix/combined/all.nix:121
+                nix/separate/all.nix:120
+                adds dagster-shared to dependencies
         "#]],
     );
     // The source and the distribution are not of one release.
@@ -343,14 +343,14 @@ fn what_no_release_did_yet() {
                 setup.replace("\"requests\",", "\"httpx\",").replace("graphene>=3", "graphene>=2");
         },
         expect![[r#"
-              hard dagster-graphql requires `httpx` in its source, and its distribution does not
-                   python_modules/dagster-graphql/setup.py:41
-                   to do: find out which is the release; the expressions follow the distribution
-              hard dagster-graphql requires `requests` as a distribution, and not in its source
-                   metadata of dagster-graphql 1.12.1
-                   to do: find out which is the release; the expressions follow the distribution
-              soft dagster-graphql requires `graphene>=2,<4` in its source, and `graphene>=3,<4` as a distribution
-                   python_modules/dagster-graphql/setup.py:39
+            hard dagster-graphql requires `httpx` in its source, and its distribution does not
+                python_modules/dagster-graphql/setup.py:41
+                to do: find out which is the release; the expressions follow the distribution
+            hard dagster-graphql requires `requests` as a distribution, and not in its source
+                metadata of dagster-graphql 1.12.1
+                to do: find out which is the release; the expressions follow the distribution
+            soft dagster-graphql requires `graphene>=2,<4` in its source, and `graphene>=3,<4` as a distribution
+                python_modules/dagster-graphql/setup.py:39
         "#]],
     );
     check(
@@ -363,34 +363,34 @@ fn what_no_release_did_yet() {
             it.files.retain(|path, _| !path.starts_with("python_modules/dagster-pipes/"));
         },
         expect![[r#"
-              hard dagster-pipes is gone from upstream's source
-                   no project in python_modules/dagster-pipes
-                   nix/combined/all.nix:19
-                   nix/separate/all.nix:18
-                   to do: in release.toml: its new `path`, or `until` on `dagster-pipes` with the last version that has it
-              hard dagster-shared excludes Python 3.12: it wants `>=3.13`
-                   metadata of dagster-shared 1.12.1
-                   nix/combined/all.nix:29
-                   nix/separate/all.nix:28
-                   to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
-              hard dagster calls itself `1!0+dev` in its source, not `1.12.1`
-                   python_modules/dagster/dagster/version.py:1
-                   to do: find out from upstream what this tag is
-              hard dagster excludes Python 3.12: it wants `>=3.13`
-                   python_modules/dagster/setup.py:81
-                   nix/combined/all.nix:48
-                   nix/separate/all.nix:47
-                   to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
-              hard dagster-graphql excludes Python 3.12: it wants `>=3.13`
-                   python_modules/dagster-graphql/setup.py:36
-                   nix/combined/all.nix:90
-                   nix/separate/all.nix:89
-                   to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
-              hard dagster-webserver excludes Python 3.12: it wants `>=3.13`
-                   python_modules/dagster-webserver/setup.py:45
-                   nix/combined/all.nix:109
-                   nix/separate/all.nix:108
-                   to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
+            hard dagster-pipes is gone from upstream's source
+                no project in python_modules/dagster-pipes
+                nix/combined/all.nix:19
+                nix/separate/all.nix:18
+                to do: in release.toml: its new `path`, or `until` on `dagster-pipes` with the last version that has it
+            hard dagster-shared excludes Python 3.12: it wants `>=3.13`
+                metadata of dagster-shared 1.12.1
+                nix/combined/all.nix:29
+                nix/separate/all.nix:28
+                to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
+            hard dagster calls itself `1!0+dev` in its source, not `1.12.1`
+                python_modules/dagster/dagster/version.py:1
+                to do: find out from upstream what this tag is
+            hard dagster excludes Python 3.12: it wants `>=3.13`
+                python_modules/dagster/setup.py:81
+                nix/combined/all.nix:48
+                nix/separate/all.nix:47
+                to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
+            hard dagster-graphql excludes Python 3.12: it wants `>=3.13`
+                python_modules/dagster-graphql/setup.py:36
+                nix/combined/all.nix:90
+                nix/separate/all.nix:89
+                to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
+            hard dagster-webserver excludes Python 3.12: it wants `>=3.13`
+                python_modules/dagster-webserver/setup.py:45
+                nix/combined/all.nix:109
+                nix/separate/all.nix:108
+                to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
         "#]],
     );
     // A package that release.toml does not have, and commands that go, come and are no names.
@@ -408,37 +408,37 @@ fn what_no_release_did_yet() {
                 setup.replace("\"dagster-daemon = ", "\"$(x)\\x1b = a:b\", \"dagster-daemon = ");
         },
         expect![[r#"
-              hard dagster requires `dagster-core`, a package of upstream's that release.toml does not have at 1.12.1
-                   python_modules/dagster/setup.py:83, python_modules/libraries/dagster-core
-                   to do: a [[package]] `dagster-core` in release.toml with `since`, and its expressions
-              hard dagster has the command `$(x)\u{1b}`, and dagster-complete does not link it
-                   python_modules/dagster/setup.py:179
-                   nix/combined/all.nix:141
-                   to do: find out from upstream what this name is
-              hard dagster-webserver has the command `dagster-web`, and dagster-complete does not link it
-                   python_modules/dagster-webserver/setup.py:61
-                   nix/combined/all.nix:141
-                   adds dagster-web to commands
-              hard dagster-complete links the command `dagster-webserver-debug`, which upstream does not have
-                   no console script of that name
-                   nix/combined/all.nix:146
-                   removes dagster-webserver-debug from commands
+            hard dagster requires `dagster-core`, a package of upstream's that release.toml does not have at 1.12.1
+                python_modules/dagster/setup.py:83, python_modules/libraries/dagster-core
+                to do: a [[package]] `dagster-core` in release.toml with `since`, and its expressions
+            hard dagster has the command `$(x)\u{1b}`, and dagster-complete does not link it
+                python_modules/dagster/setup.py:179
+                nix/combined/all.nix:141
+                to do: find out from upstream what this name is
+            hard dagster-webserver has the command `dagster-web`, and dagster-complete does not link it
+                python_modules/dagster-webserver/setup.py:61
+                nix/combined/all.nix:141
+                adds dagster-web to commands
+            hard dagster-complete links the command `dagster-webserver-debug`, which upstream does not have
+                no console script of that name
+                nix/combined/all.nix:146
+                removes dagster-webserver-debug from commands
         "#]],
     );
     // A bound below what nixpkgs has, on something whose bound is not relaxed.
     check(
         |it| require(it, "dagster-graphql", "coloredlogs<15"),
         expect![[r#"
-              hard dagster-graphql requires `coloredlogs<15`, and its expressions lack it
-                   python_modules/dagster-graphql/setup.py:38
-                   nix/combined/all.nix:99
-                   nix/separate/all.nix:98
-                   adds coloredlogs to dependencies
-              soft dagster-graphql requires `coloredlogs<15`, and nixpkgs has 15.0.1
-                   python_modules/dagster-graphql/setup.py:38
-                   nix/combined/all.nix:90
-                   nix/separate/all.nix:89
-                   adds coloredlogs to pythonRelaxDeps
+            hard dagster-graphql requires `coloredlogs<15`, and its expressions lack it
+                python_modules/dagster-graphql/setup.py:38
+                nix/combined/all.nix:99
+                nix/separate/all.nix:98
+                adds coloredlogs to dependencies
+            soft dagster-graphql requires `coloredlogs<15`, and nixpkgs has 15.0.1
+                python_modules/dagster-graphql/setup.py:38
+                nix/combined/all.nix:90
+                nix/separate/all.nix:89
+                adds coloredlogs to pythonRelaxDeps
         "#]],
     );
 }

@@ -198,6 +198,7 @@ fn kind_and_name(element: &str) -> (&str, &str) {
 mod tests {
     use expect_test::{Expect, expect};
     use proptest::prelude::*;
+    use proptest::sample::Index;
 
     use super::*;
 
@@ -218,7 +219,7 @@ mod tests {
     #[test]
     fn an_element_goes_to_its_place() {
         check(
-            "[\n  dagster\n  p.click # command line\n  p.uvicorn\n  # of uvicorn[standard]\n  p.a\n]",
+            "[\n  dagster\n  p.click # command line\n  p.uvicorn\n  # of uvicorn\n  p.a\n]",
             "p.starlette",
             "",
             expect![[r"
@@ -227,7 +228,7 @@ mod tests {
                   p.click # command line
                   p.starlette
                   p.uvicorn
-                  # of uvicorn[standard]
+                  # of uvicorn
                   p.a
                 ]"]],
         );
@@ -308,7 +309,10 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(2000)
+        })]
 
         #[test]
         fn adding_then_removing_gives_back_every_byte(text in file(), new in element()) {
@@ -336,7 +340,7 @@ mod tests {
         }
 
         #[test]
-        fn removing_leaves_the_other_elements(text in file(), pick in any::<prop::sample::Index>()) {
+        fn removing_leaves_the_other_elements(text in file(), pick in any::<Index>()) {
             let parsed = Root::parse(&text);
             prop_assume!(parsed.errors().is_empty());
             let list = lists(parsed.tree().syntax()).next().unwrap();
@@ -353,7 +357,7 @@ mod tests {
 
         #[test]
         fn replacing_and_replacing_back_gives_back_every_byte(
-            text in file(), new in element(), pick in any::<prop::sample::Index>()
+            text in file(), new in element(), pick in any::<Index>()
         ) {
             let parsed = Root::parse(&text);
             prop_assume!(parsed.errors().is_empty());
