@@ -74,13 +74,14 @@ def is_allowed(expression, allowed, used):
 
 def check(config, packages):
     allowed, used = set(config["licenses"]["allow"]), set()
+    exceptions = {entry["crate"]: set(entry["allow"]) for entry in config["licenses"].get("exceptions", [])}
     banned = {entry["crate"] for entry in config["bans"]["deny"]}
     ours = [tuple_of(p["rust_version"]) for p in packages if not p["source"] and p["rust_version"]]
     for package in packages:
         name, licence = package["name"], package["license"]
         if not licence:
             yield f"`{name}` states no licence"
-        elif not is_allowed(licence, allowed, used):
+        elif not is_allowed(licence, allowed | exceptions.pop(name, set()), used):
             yield f"`{name}` is under `{licence}`, which deny.toml does not allow"
         if name in banned:
             yield f"`{name}` is banned by deny.toml"
@@ -91,6 +92,8 @@ def check(config, packages):
         oldest = package["rust_version"]
         if oldest and any(tuple_of(oldest) > version for version in ours):
             yield f"`{name}` {package['version']} needs Rust {oldest}, our rust-version is older"
+    for name in sorted(exceptions):
+        yield f"deny.toml makes an exception for `{name}`, which is no dependency"
     for licence in sorted(allowed - used):
         yield f"deny.toml allows `{licence}`, which no dependency needs"
 
@@ -123,6 +126,12 @@ def self_test():
         found = list(check(config, [us, package(license=fine)]))
         if found:
             sys.exit(f"dependencies: expected `{fine}` to be allowed: {found}")
+    excepted = {"crate": "a", "allow": ["MPL-2.0"]}
+    lenient = {**config, "licenses": {"allow": ["MIT"], "exceptions": [excepted]}}
+    if list(check(lenient, [package(name="b"), package(license="MPL-2.0")])):
+        sys.exit("dependencies: an exception is not taken for one")
+    if len(list(check(lenient, [package(name="b", license="MPL-2.0")]))) != 3:
+        sys.exit("dependencies: an exception is taken for another crate's, or for nobody's")
     for seeded, expected in SEEDED:
         found = list(check(config, [us, seeded]))
         if len(found) != 1 or expected not in found[0]:

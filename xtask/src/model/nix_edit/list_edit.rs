@@ -199,6 +199,7 @@ mod tests {
     use expect_test::{Expect, expect};
     use proptest::prelude::*;
     use proptest::sample::Index;
+    use proptest::test_runner::RngSeed;
 
     use super::*;
 
@@ -281,6 +282,30 @@ mod tests {
             Just("./file.nix".to_owned()),
             Just("(if a then\n  b # c\n else d)".to_owned()),
         ]
+        // `in` and `or` are none.
+        .prop_filter("an element", |element| {
+            let text = format!("[ {element} ]");
+            let parsed = Root::parse(&text);
+            let is_one = |list: List| Layout::of(&text, &list).elements() == [element.as_str()];
+            parsed.errors().is_empty() && lists(parsed.tree().syntax()).next().is_some_and(is_one)
+        })
+    }
+
+    /// The same cases on every machine; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` try others.
+    fn cases() -> ProptestConfig {
+        let set = |name| std::env::var_os(name).is_some();
+        let mut config = ProptestConfig {
+            failure_persistence: None,
+            max_global_rejects: 1 << 20,
+            ..ProptestConfig::default()
+        };
+        if !set("PROPTEST_RNG_SEED") {
+            config.rng_seed = RngSeed::Fixed(1);
+        }
+        if !set("PROPTEST_CASES") {
+            config.cases = 2000;
+        }
+        config
     }
 
     fn gap() -> impl Strategy<Value = String> {
@@ -309,10 +334,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            failure_persistence: None,
-            ..ProptestConfig::with_cases(2000)
-        })]
+        #![proptest_config(cases())]
 
         #[test]
         fn adding_then_removing_gives_back_every_byte(text in file(), new in element()) {
