@@ -149,7 +149,10 @@ fn describe(config: &Config, source: &mut Archive) -> Result<Description> {
         let version = project::version_file(path, module);
         let files = project::FILES.map(|file| format!("{path}/{file}"));
         for file in files.into_iter().chain([version]) {
-            if let Some(contents) = source.file(&file, project::LARGEST)? {
+            if source.has_file(&file) {
+                let contents = source
+                    .file(&file, project::LARGEST)?
+                    .with_context(|| format!("expected `{file}` of upstream to be a small file"))?;
                 let text = String::from_utf8(contents)
                     .map_err(|_| anyhow::anyhow!("expected text in `{file}` of upstream"))?;
                 description.texts.insert(file, text);

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use expect_test::expect_file;
+use expect_test::{expect, expect_file};
 use similar::TextDiff;
 
 use super::*;
@@ -83,6 +83,118 @@ fn cases() {
     assert!(cases.len() >= 30, "found {} cases", cases.len());
     for case in cases {
         expect_file![case.with_extension("expect")].assert_eq(&outcome(&files(&case)));
+    }
+}
+
+/// A package whose lists take every form that is understood.
+const LISTS: &str = r#"{ lib, stdenv, fetchFromGitHub, python312Packages, dagster-pipes, ... }:
+let
+  version = "1.12.1";
+  isNew = lib.versionAtLeast version "1.10.6";
+  src = fetchFromGitHub {
+    owner = "dagster-io";
+    repo = "dagster";
+    tag = version;
+    hash = "";
+  };
+in
+python312Packages.buildPythonPackage {
+  pname = "dagster";
+  inherit version src;
+  pyproject = true;
+  dependencies =
+    lib.optionals isNew [ python312Packages.new ]
+    ++ [
+      dagster-pipes
+      python312Packages.click
+      (python312Packages.six.overridePythonAttrs { doCheck = false; })
+    ]
+    ++ lib.optionals (!isNew || lib.versionOlder version "1.12") [ python312Packages.old ]
+    ++ lib.optional (isNew && stdenv.isDarwin) python312Packages.appnope
+    ++ (if isNew then [ python312Packages.chosen ] else [ python312Packages.other ])
+    ++ python312Packages.uvicorn.optional-dependencies.standard
+    ++ (with python312Packages; [ rich ]);
+}
+"#;
+
+fn lists_file() -> Vec<NixFile> {
+    vec![NixFile { path: "dagster.nix".to_owned(), text: LISTS.to_owned() }]
+}
+
+#[test]
+fn lists_are_read_at_the_pinned_version() {
+    let found = expressions(&lists_file(), &scope()).unwrap();
+    assert_eq!((found.len(), found[0].package.as_str(), found[0].is_wheel), (1, "dagster", false));
+    let listing = found[0].list(ListName::Dependencies).unwrap();
+    let names: Vec<(&str, bool)> =
+        listing.items.iter().map(|item| (item.name.value.as_str(), item.is_certain)).collect();
+    let certain = |name| (name, true);
+    assert_eq!(
+        names,
+        [
+            certain("new"),
+            certain("dagster-pipes"),
+            certain("click"),
+            certain("six"),
+            ("appnope", false),
+            certain("chosen"),
+            certain("uvicorn[standard]"),
+            certain("rich"),
+        ]
+    );
+    assert_eq!(found[0].list(ListName::BuildSystem), None);
+    let odd = LISTS.replace("lib.optional (isNew", "lib.remove (isNew");
+    let odd = [NixFile { path: "dagster.nix".to_owned(), text: odd }];
+    let failure = expressions(&odd, &scope()).unwrap_err();
+    assert!(failure.to_string().starts_with("expected a list as `dependencies`"), "{failure}");
+}
+
+#[test]
+fn lists_are_edited_where_they_are_written() {
+    let edit = |list, change| ListEdit {
+        path: "dagster.nix".to_owned(),
+        package: "dagster".to_owned(),
+        list,
+        change,
+    };
+    let add = |name: &str| ListChange::Add(name.to_owned(), None);
+    let edits = [
+        edit(ListName::Dependencies, add("attrs")),
+        edit(ListName::Dependencies, add("dagster-shared")),
+        edit(ListName::Dependencies, ListChange::Remove("rich".to_owned())),
+        edit(ListName::Dependencies, ListChange::Replace("chosen".to_owned(), "better".to_owned())),
+        edit(ListName::BuildSystem, add("hatchling")),
+        edit(ListName::RelaxDeps, add("click")),
+    ];
+    let after = edit_lists(&lists_file(), &scope(), &edits).unwrap();
+    let diff = TextDiff::from_lines(LISTS, &after[0].text);
+    expect![[r#"
+        @@ -1 +1 @@
+        -{ lib, stdenv, fetchFromGitHub, python312Packages, dagster-pipes, ... }:
+        +{ lib, stdenv, fetchFromGitHub, python312Packages, dagster-pipes, dagster-shared, ... }:
+        @@ -19,0 +20,2 @@
+        +      dagster-shared
+        +      python312Packages.attrs
+        @@ -25 +27 @@
+        -    ++ (if isNew then [ python312Packages.chosen ] else [ python312Packages.other ])
+        +    ++ (if isNew then [ python312Packages.better ] else [ python312Packages.other ])
+        @@ -27 +29,5 @@
+        -    ++ (with python312Packages; [ rich ]);
+        +    ++ (with python312Packages; [ ]);
+        +
+        +  pythonRelaxDeps = [ "click" ];
+        +
+        +  build-system = [ python312Packages.hatchling ];
+    "#]]
+    .assert_eq(&diff.unified_diff().context_radius(0).to_string());
+    for impossible in [
+        edit(ListName::Dependencies, ListChange::Remove("appnope".to_owned())),
+        edit(ListName::Dependencies, ListChange::Remove("nothing".to_owned())),
+        edit(ListName::Commands, ListChange::Remove("dagster".to_owned())),
+    ] {
+        let failure = edit_lists(&lists_file(), &scope(), &[impossible]).unwrap_err();
+        let text = failure::render(&failure.into());
+        assert!(text.contains("dagster.nix:12") && text.contains("by hand"), "{text}");
     }
 }
 
