@@ -210,19 +210,17 @@ impl Search<'_> {
 
     /// The version in the source: at a release it is the release.
     fn version(&mut self, package: &Package, project: &Project) {
-        let Some(found) = &project.version else { return };
         let expected = package.version_at(&self.facts.release.version);
-        if found.value == expected {
-            return;
+        for found in project.versions.iter().filter(|found| found.value != expected) {
+            self.found.push(Finding {
+                severity: Severity::Hard,
+                package: package.name.clone(),
+                what: format!("calls itself `{}` in its source, not `{expected}`", found.value),
+                upstream: found.place().to_string(),
+                expressions: Vec::new(),
+                answer: Answer::Person("find out from upstream what this tag is".to_owned()),
+            });
         }
-        self.add(Finding {
-            severity: Severity::Hard,
-            package: package.name.clone(),
-            what: format!("calls itself `{}` in its source, not `{expected}`", found.value),
-            upstream: found.place().to_string(),
-            expressions: Vec::new(),
-            answer: Answer::Person("find out from upstream what this tag is".to_owned()),
-        });
     }
 
     fn python(

@@ -27,8 +27,8 @@ pub const LARGEST: u64 = 1 << 17;
 /// What a source says about one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
-    /// `__version__` of the module's `version.py`.
-    pub version: Option<Located<String>>,
+    /// `__version__` of the module's `version.py`, and what describes the package if that says one.
+    pub versions: Vec<Located<String>>,
     pub requirements: Option<Vec<Located<String>>>,
     /// By extra.
     pub optional: Option<BTreeMap<String, Vec<Located<String>>>>,
@@ -56,6 +56,7 @@ struct Stated {
     optional: Option<BTreeMap<String, Vec<Located<String>>>>,
     commands: Option<Vec<Located<String>>>,
     python: Option<Located<String>>,
+    version: Option<Located<String>>,
 }
 
 /// Reads the project in a directory. `text` gives a file of upstream's by its path.
@@ -98,9 +99,10 @@ pub fn read<'a>(
             |value: &str| Located { value: value.to_owned(), path: setup_path.clone(), line: 1 };
         Build { backend: at("setuptools.build_meta"), requirements: vec![at("setuptools>=40.8.0")] }
     });
-    let Stated { requirements, optional, commands, python } =
+    let Stated { requirements, optional, commands, python, version: stated } =
         from_toml.or(setup).unwrap_or_default();
-    Ok(Some(Project { version, requirements, optional, commands, python, build, has_web_ui }))
+    let versions = version.into_iter().chain(stated).collect();
+    Ok(Some(Project { versions, requirements, optional, commands, python, build, has_web_ui }))
 }
 
 /// Where a module says its version.

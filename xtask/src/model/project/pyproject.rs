@@ -34,6 +34,7 @@ struct BuildSystem {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Project {
+    version: Option<Spanned<String>>,
     #[serde(default)]
     dynamic: Vec<String>,
     dependencies: Option<Vec<Spanned<String>>>,
@@ -74,6 +75,7 @@ pub(super) fn read(path: &str, text: &str) -> Result<Pyproject> {
             commands: is_static("scripts")
                 .then(|| project.scripts.unwrap_or_default().into_keys().map(located).collect()),
             python: project.requires_python.map(located),
+            version: project.version.map(located),
         }
     });
     Ok(Pyproject { build, stated })

@@ -93,10 +93,12 @@ fn stated(path: &str, text: &str) -> Result<Stated> {
             scripts?.into_iter().map(name).collect()
         }),
     };
-    let python = argument("python_requires")
-        .and_then(|value| module.value(value, 0).text())
-        .filter(|range| !range.value.contains(HOLE));
-    Ok(Stated { requirements, optional, commands, python })
+    let text = |name: &str| {
+        let text = argument(name).and_then(|value| module.value(value, 0).text());
+        text.filter(|text| !text.value.contains(HOLE))
+    };
+    let (python, version) = (text("python_requires"), text("version"));
+    Ok(Stated { requirements, optional, commands, python, version })
 }
 
 fn parse(text: &str) -> Result<ModModule> {

@@ -60,7 +60,7 @@ fn setup_py_is_read_and_never_run() {
     assert_eq!(click.place().to_string(), "p/dagster/setup.py:20");
     assert_eq!(values(found.commands).unwrap(), ["dagster"]);
     assert_eq!(found.python.unwrap().value, ">=3.9,<3.14");
-    assert_eq!(found.version.unwrap().value, "1.12.1");
+    assert_eq!(values(Some(found.versions)).unwrap(), ["1.12.1"]);
     assert_eq!(found.optional.unwrap()["test"][0].value, "pytest>=8");
     assert_eq!(found.build.backend.value, "setuptools.build_meta");
     assert_eq!(found.build.requirements[0].value, "setuptools>=40.8.0");
@@ -82,20 +82,21 @@ fn what_is_computed_is_not_known() {
     assert_eq!(values(nothing.requirements).unwrap(), [""; 0]);
     let version = "__version__ = compute()\n";
     let unknown = of(&[("setup.py", "setup()"), ("dagster/version.py", version)]);
-    assert_eq!(unknown.version, None);
+    assert_eq!(unknown.versions, []);
 }
 
 #[test]
 fn pyproject_goes_before_setup_py() {
     let pyproject = "[build-system]\nrequires = [\"hatchling>=1.19.0\"]\n\
                      build-backend = \"hatchling.build\"\n\n\
-                     [project]\nname = \"dagster\"\ndynamic = [\"optional-dependencies\"]\n\
+                     [project]\nname = \"dagster\"\nversion = \"1!0+dev\"\ndynamic = [\"optional-dependencies\"]\n\
                      requires-python = \">=3.10,<3.15\"\n\
                      dependencies = [\n  \"click>=5.0,<9.0\",\n]\n\n\
                      [project.scripts]\ndagster = \"dagster.cli:main\"\n";
     let found = of(&[("pyproject.toml", pyproject), ("setup.py", SETUP)]);
     assert_eq!(values(found.requirements.clone()).unwrap(), ["click>=5.0,<9.0"]);
-    assert_eq!(found.requirements.unwrap()[0].place().to_string(), "p/dagster/pyproject.toml:10");
+    assert_eq!(found.requirements.unwrap()[0].place().to_string(), "p/dagster/pyproject.toml:11");
+    assert_eq!(found.versions[0].value, "1!0+dev");
     assert_eq!((found.optional, found.build.backend.line), (None, 3));
     assert_eq!(values(found.commands).unwrap(), ["dagster"]);
     // With nothing but a build system, the metadata is in setup.py.
