@@ -1,0 +1,267 @@
+//! Findings about a package as a whole: that it is there, which version and Python it is for, how
+//! it is built, which commands it has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+
+use super::{Answer, Finding, Search, Severity, edit, is_in, said, words};
+use crate::model::config::{Package, Variant};
+use crate::model::facts::Distribution;
+use crate::model::nix_edit::{ListChange, ListName};
+use crate::model::project::Project;
+use crate::model::requirement::{self, Requirement};
+
+impl Search<'_> {
+    pub(super) fn missing_expressions(&mut self, package: &Package) {
+        for variant in [Variant::Separate, Variant::Combined] {
+            let directory = &self.config.variant(variant).files;
+            let below = format!("{directory}/");
+            if self.of(&package.name).any(|expression| expression.path.starts_with(&below)) {
+                continue;
+            }
+            self.add(Finding {
+                severity: Severity::Hard,
+                package: package.name.clone(),
+                what: format!("is built by nothing in {directory}"),
+                upstream: format!("a project in {}", package.path),
+                expressions: Vec::new(),
+                answer: Answer::Person(format!("write its expression in {directory}")),
+            });
+        }
+    }
+
+    /// The version in the source: at a release it is the release.
+    pub(super) fn version(&mut self, package: &Package, project: &Project) {
+        let expected = package.version_at(&self.facts.release.version);
+        for found in project.versions.iter().filter(|found| found.value != expected) {
+            self.found.push(Finding {
+                severity: Severity::Hard,
+                package: package.name.clone(),
+                what: format!("calls itself `{}` in its source, not `{expected}`", found.value),
+                upstream: found.place().to_string(),
+                expressions: Vec::new(),
+                answer: Answer::Person("find out from upstream what this tag is".to_owned()),
+            });
+        }
+    }
+
+    pub(super) fn python(
+        &mut self,
+        package: &Package,
+        project: &Project,
+        distribution: &Distribution,
+    ) -> Result<()> {
+        let ours = &self.config.upstream.python;
+        let stated = project.python.as_ref();
+        let Some(range) = distribution.python.as_ref().or(stated.map(|range| &range.value)) else {
+            return Ok(());
+        };
+        if requirement::includes_python(range, ours)? {
+            return Ok(());
+        }
+        self.add(Finding {
+            severity: Severity::Hard,
+            package: package.name.clone(),
+            what: format!("excludes Python {ours}: it wants `{range}`"),
+            upstream: stated
+                .map_or_else(|| distribution.to_string(), |range| range.place().to_string()),
+            expressions: self.places(&package.name),
+            answer: Answer::Person(
+                "move the expressions, and `upstream.python` in release.toml, to a Python that it \
+                 allows"
+                    .to_owned(),
+            ),
+        });
+        Ok(())
+    }
+
+    /// A package that is fetched because of its web UI, and built from a source without one.
+    pub(super) fn web_ui(&mut self, package: &Package, project: &Project) {
+        if package.fetch.is_none() || project.has_web_ui {
+            return;
+        }
+        let built: Vec<String> = self
+            .of(&package.name)
+            .filter(|expression| !expression.is_wheel)
+            .map(|expression| format!("{}:{}", expression.path, expression.line))
+            .collect();
+        if built.is_empty() {
+            return;
+        }
+        self.add(Finding {
+            severity: Severity::Hard,
+            package: package.name.clone(),
+            what: "is built from a source that has no web UI".to_owned(),
+            upstream: format!("no built assets in {}", package.path),
+            expressions: built,
+            answer: Answer::Person("build it from its wheel on PyPI".to_owned()),
+        });
+    }
+
+    pub(super) fn build_system(&mut self, package: &Package, project: &Project) -> Result<()> {
+        let build = &project.build;
+        let mut wanted = BTreeSet::new();
+        for stated in &build.requirements {
+            let requirement = Requirement::parse(&stated.value)
+                .with_context(|| format!("in `{}` of upstream", stated.place()))?;
+            wanted.insert(self.config.attribute(&requirement.name));
+        }
+        // setuptools brings its own since 70.1, and nixpkgs has a newer one.
+        if wanted.contains("setuptools") {
+            wanted.remove("wheel");
+        }
+        let (mut edits, mut places, mut listed_names) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let mut is_missing = false;
+        for expression in self.of(&package.name).filter(|expression| !expression.is_wheel) {
+            let listing = expression.list(ListName::BuildSystem);
+            let listed: BTreeSet<String> = listing
+                .into_iter()
+                .flat_map(|listing| &listing.items)
+                .map(|item| item.name.value.clone())
+                .collect();
+            let mut missing: Vec<String> = wanted.difference(&listed).cloned().collect();
+            let mut surplus: Vec<String> = listed.difference(&wanted).cloned().collect();
+            if missing.is_empty() && surplus.is_empty() {
+                continue;
+            }
+            is_missing |= !missing.is_empty();
+            places.push(listing.map_or_else(
+                || format!("{}:{}", expression.path, expression.line),
+                |listing| format!("{}:{}", listing.path, listing.line),
+            ));
+            while let (Some(old), Some(new)) = (surplus.first(), missing.first()) {
+                let change = ListChange::Replace(old.clone(), new.clone());
+                edits.push(edit(expression, ListName::BuildSystem, change));
+                surplus.remove(0);
+                missing.remove(0);
+            }
+            let add = missing.into_iter().map(|name| ListChange::Add(name, None));
+            let remove = surplus.into_iter().map(ListChange::Remove);
+            edits.extend(add.chain(remove).map(|it| edit(expression, ListName::BuildSystem, it)));
+            listed_names.extend(listed);
+        }
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let words = words(&edits);
+        self.add(Finding {
+            severity: if is_missing { Severity::Hard } else { Severity::Soft },
+            package: package.name.clone(),
+            what: format!(
+                "is built by `{}` with {}; the expressions have {}",
+                build.backend.value,
+                said(wanted.iter()),
+                said(listed_names.iter()),
+            ),
+            upstream: build.backend.place().to_string(),
+            expressions: places,
+            answer: Answer::Edits(words, edits),
+        });
+        Ok(())
+    }
+
+    pub(super) fn python_bounds(
+        &mut self,
+        package: &Package,
+        project: &Project,
+        distribution: &Distribution,
+        before: &Distribution,
+    ) {
+        let range = |range: &Option<String>| match range {
+            Some(range) => requirement::ordered_range(range),
+            None => "any".to_owned(),
+        };
+        let (now, before) = (range(&distribution.python), range(&before.python));
+        if now == before {
+            return;
+        }
+        self.add(Finding {
+            severity: Severity::Soft,
+            package: package.name.clone(),
+            what: format!("runs on Python `{now}` now, before `{before}`"),
+            upstream: project
+                .python
+                .as_ref()
+                .map_or_else(|| distribution.to_string(), |range| range.place().to_string()),
+            expressions: Vec::new(),
+            answer: Answer::Nothing,
+        });
+    }
+
+    /// The commands of all packages against those that one package of everything links.
+    pub(super) fn commands(&mut self) {
+        let packages: Vec<&Package> =
+            self.config.packages_of(&self.facts.release.version).collect();
+        let mut declared: BTreeMap<String, (&Package, String)> = BTreeMap::new();
+        for package in &packages {
+            let Some(project) = self.facts.projects.get(&package.name) else { return };
+            let Some(commands) = &project.commands else {
+                self.found.push(Finding {
+                    severity: Severity::Soft,
+                    package: package.name.clone(),
+                    what: "computes its commands: they are not compared".to_owned(),
+                    upstream: package.path.clone(),
+                    expressions: Vec::new(),
+                    answer: Answer::Nothing,
+                });
+                return;
+            };
+            for command in commands {
+                let place = command.place().to_string();
+                declared.insert(command.value.clone(), (package, place));
+            }
+        }
+        let mut found = Vec::new();
+        for expression in self.expressions {
+            let Some(listing) = expression.list(ListName::Commands) else { continue };
+            let place = format!("{}:{}", listing.path, listing.line);
+            for (command, (package, upstream)) in &declared {
+                if is_in(expression, ListName::Commands, command) {
+                    continue;
+                }
+                let change = ListChange::Add(command.clone(), None);
+                let edits = vec![edit(expression, ListName::Commands, change)];
+                let answer = if is_command(command) {
+                    Answer::Edits(words(&edits), edits)
+                } else {
+                    Answer::Person("find out from upstream what this name is".to_owned())
+                };
+                found.push(Finding {
+                    severity: Severity::Hard,
+                    package: package.name.clone(),
+                    what: format!(
+                        "has the command `{command}`, and {} does not link it",
+                        expression.package
+                    ),
+                    upstream: upstream.clone(),
+                    expressions: vec![place.clone()],
+                    answer,
+                });
+            }
+            for item in listing.items.iter().filter(|item| item.is_certain) {
+                let command = &item.name.value;
+                if declared.contains_key(command) {
+                    continue;
+                }
+                let change = ListChange::Remove(command.clone());
+                let edits = vec![edit(expression, ListName::Commands, change)];
+                found.push(Finding {
+                    severity: Severity::Hard,
+                    package: expression.package.clone(),
+                    what: format!("links the command `{command}`, which upstream does not have"),
+                    upstream: "no console script of that name".to_owned(),
+                    expressions: vec![item.name.place().to_string()],
+                    answer: Answer::Edits(words(&edits), edits),
+                });
+            }
+        }
+        self.found.extend(found);
+    }
+}
+
+/// Is this a name that a command may have? It is written into a Nix string.
+fn is_command(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !name.starts_with(['-', '.']) && name.bytes().all(is_plain)
+}
