@@ -130,6 +130,8 @@ pub fn edit_lists(
         let (file, text) = call.edited(&sources, scope, edit)?;
         files[file].text = format!("{}{text}", sources.0[file].bom);
     }
+    // What is handed out is Nix, whatever was edited.
+    Sources::parse(&files)?;
     Ok(files)
 }
 
@@ -318,9 +320,9 @@ impl Call {
                 let text = &sources.0[literal.file].text;
                 let element = element_like(name);
                 let edited = list_edit::add(text, &literal.list, &element, &comment);
-                let edited = edited.map(|text| {
-                    self.with_argument(scope, &sources.0[literal.file].path, text, name)
-                });
+                let path = &sources.0[literal.file].path;
+                let edited =
+                    edited.map(|text| with_argument(scope, path, text, name)).transpose()?;
                 (literal.file, edited)
             }
             ListChange::Remove(name) => {
@@ -346,34 +348,6 @@ impl Call {
             _ if scope.packages.contains(&name.to_owned()) || !is_dotted => name.to_owned(),
             _ => format!("{}{name}", self.prefix),
         }
-    }
-
-    /// Adds one of upstream's own packages to the arguments of its file, where it is no name yet.
-    fn with_argument(&self, scope: &Scope, path: &str, text: String, name: &str) -> String {
-        if !scope.packages.contains(&name.to_owned()) {
-            return text;
-        }
-        let Ok(source) = syntax::Source::parse(&NixFile { path: path.to_owned(), text }) else {
-            return String::new();
-        };
-        let Some(Expr::Lambda(lambda)) = source.root.expr() else { return source.text };
-        let Some(ast::Param::Pattern(pattern)) = lambda.param() else { return source.text };
-        let is_bound = source
-            .root
-            .syntax()
-            .descendants()
-            .filter_map(ast::Attrpath::cast)
-            .any(|path| path.syntax().text() == name)
-            || pattern
-                .pat_entries()
-                .any(|entry| entry.ident().is_some_and(|ident| ident.syntax().text() == name));
-        let Some(last) = pattern.pat_entries().last().filter(|_| !is_bound) else {
-            return source.text;
-        };
-        let range = std::ops::Range::<usize>::from(last.syntax().text_range());
-        let gap = source.text[..range.start].len() - source.text[..range.start].trim_end().len();
-        let gap = &source.text[range.start - gap..range.start];
-        format!("{},{gap}{name}{}", &source.text[..range.end], &source.text[range.end..])
     }
 
     /// The attribute with its first element, behind the last attribute that packages begin with.
@@ -414,6 +388,32 @@ impl Call {
         ))
         .hint("make this edit by hand, commit it, and run the command again")
     }
+}
+
+/// Adds one of upstream's own packages to the arguments of its file, where it is no name yet.
+fn with_argument(scope: &Scope, path: &str, text: String, name: &str) -> Result<String, Failure> {
+    if !scope.packages.contains(&name.to_owned()) {
+        return Ok(text);
+    }
+    let source = syntax::Source::parse(&NixFile { path: path.to_owned(), text })?;
+    let Some(Expr::Lambda(lambda)) = source.root.expr() else { return Ok(source.text) };
+    let Some(ast::Param::Pattern(pattern)) = lambda.param() else { return Ok(source.text) };
+    let is_bound = source
+        .root
+        .syntax()
+        .descendants()
+        .filter_map(ast::Attrpath::cast)
+        .any(|path| path.syntax().text() == name)
+        || pattern
+            .pat_entries()
+            .any(|entry| entry.ident().is_some_and(|ident| ident.syntax().text() == name));
+    let Some(last) = pattern.pat_entries().last().filter(|_| !is_bound) else {
+        return Ok(source.text);
+    };
+    let range = std::ops::Range::<usize>::from(last.syntax().text_range());
+    let gap = source.text[..range.start].len() - source.text[..range.start].trim_end().len();
+    let gap = &source.text[range.start - gap..range.start];
+    Ok(format!("{},{gap}{name}{}", &source.text[..range.end], &source.text[range.end..]))
 }
 
 impl Parts {
