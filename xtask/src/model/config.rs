@@ -337,6 +337,8 @@ mod tests {
             ("\"dagster-io/dagster\"", "\"../x\"", "owner/name"),
             ("org = \"dagster-flox\"", "org = \"a b\"", "organization"),
             ("{major}.{minor}", "x", "{major}"),
+            ("attributes = {}", "attributes = { Jinja2 = \"jinja2\" }", "normalised name"),
+            ("attributes = {}", "attributes = { a = \"b; c\" }", "name of an attribute"),
         ] {
             let error = Config::parse(&text.replacen(from, to, 1)).unwrap_err();
             assert!(crate::failure::render(&error).contains(expected), "{error:?}");
