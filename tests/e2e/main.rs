@@ -11,3 +11,4 @@ mod drift;
 mod refusals;
 mod releases;
 mod scene;
+mod transcripts;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use tempfile::TempDir;
 use xtask::checkout::Checkout;
 use xtask::model::facts::PypiPin;
@@ -140,6 +142,14 @@ impl Ran {
         assert_eq!(self.status, status, "{}", self.block());
         self
     }
+}
+
+/// A FloxHub token as `flox auth login` gets one, of somebody and up to a time (Unix).
+pub fn jwt(handle: &str, expires: u64) -> String {
+    let claims = serde_json::json!({"https://flox.dev/handle": handle, "exp": expires});
+    let [header, claims] = [r#"{"typ":"JWT","alg":"HS256"}"#.to_owned(), claims.to_string()]
+        .map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
+    format!("{header}.{claims}.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
 }
 
 /// Rewrites each run of letters and digits.

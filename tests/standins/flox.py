@@ -6,9 +6,14 @@ rules about git and the lock, and answers with its texts, streams and exit codes
 evaluates the expressions and really builds them, from the source that it fetches and hashes itself
 (floxlib/), or lets real Nix do so (`--nix`). FloxHub is a directory. It decides nothing about whether what it built works.
 
+What the real flox said in 46 recorded cases stands in transcripts/; tests/e2e/transcripts.rs compares.
+Signals are the real one's as well: SIGINT ends it with an error, SIGTERM at once, and in both cases
+what it has started only ends if it gets the signal too.
+
 The options before `--` are the stand-in's own; a launcher named `flox` passes them.
 Faults come from `--fault` and from the file `faults` in the state directory, one a line:
-build:PKG  publish:PKG  show:PKG  forbidden  token-expired  token-revoked  offline  timeout:PKG
+build:PKG  timeout:PKG  offline  forbidden  publish:PKG (as record:PKG=502)  show:PKG (as show:PKG=offline)
+and what FloxHub answers to a request, as show=500 (floxlib/hub.py)
 """
 
 import argparse
@@ -18,25 +23,33 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from floxlib import pkgset  # noqa: E402
 from floxlib.catalog import Catalog  # noqa: E402
-from floxlib.environment import Environment, Failure, system  # noqa: E402
-from floxlib.git import Repository  # noqa: E402
+from floxlib.environment import Environment, system  # noqa: E402
+from floxlib.git import GitFailed, Repository  # noqa: E402
+from floxlib.hub import Hub, Refused  # noqa: E402
+from floxlib.login import Login  # noqa: E402
+from floxlib.messages import Failure, say  # noqa: E402
 from floxlib.nar import Mismatch  # noqa: E402
 from floxlib.nixlang import NixError, deep, is_derivation, with_deep_stack  # noqa: E402
 from floxlib.realnix import NixFailed, RealNix  # noqa: E402
+from floxlib.settings import Settings  # noqa: E402
 from floxlib.store import BuildError, Store  # noqa: E402
 
 VERSION = "1.14.1"
+LIBEXEC = "/usr/libexec/flox"
 UNSUPPORTED = "The environment is in an unsupported state for publishing: "
+CREDENTIALS = "\nCheck your SSH agent (`ssh-add -l`) or credential configuration."
 NAME = {"org": r"[a-zA-Z0-9_-]{3,63}", "package": r"[a-zA-Z0-9._-]{1,128}"}
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
+# What flox does where the upstream of a branch has no remote in its name.
+PANIC = """
+thread 'main' (%d) panicked at cli/flox-rust-sdk/src/providers/git.rs:1078:78:
+called `Option::unwrap()` on a `None` value
+note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace"""
 
 
 def unexpected(word):
@@ -52,14 +65,14 @@ def parse(words, options):
         if word == "--":
             rest += words
             break
-        for short, long in options.items():
-            if word in ("-" + short, "--" + long):
+        for long, short in options.items():
+            if word == "--" + long or short and word == "-" + short:
                 if not words:
                     raise Failure("`%s` requires an argument" % word)
                 value = words.pop(0)
             elif word.startswith("--%s=" % long):
                 value = word.partition("=")[2]
-            elif word.startswith("-" + short) and not word.startswith("--"):
+            elif short and word.startswith("-" + short) and not word.startswith("--"):
                 value = word[2:].lstrip("=")
             else:
                 continue
@@ -97,8 +110,22 @@ class Own:
 
     def realise(self, described):
         drv = self.store.known[described["paths"]["out"]]
+        missing = self.missing(drv, [])
+        if missing:
+            count = "this derivation" if len(missing) == 1 else "these %d derivations" % len(missing)
+            say("%s will be built:" % count)
+            for needed in missing:
+                say("  " + needed.drv_path)
         self.store.realise(drv)
         return self.store.logs(drv)
+
+    def missing(self, drv, found):
+        """Derivations that have to be built for one, what they need first."""
+        if drv not in found and not self.store.is_valid(drv):
+            for needed in drv.inputs():
+                self.missing(needed, found)
+            found.append(drv)
+        return found
 
 
 class WithNix:
@@ -117,6 +144,7 @@ class WithNix:
 class Stand:
     def __init__(self, options):
         self.built = {}
+        self.step = "eval"
         self.state = os.path.abspath(options.state)
         os.makedirs(self.state, exist_ok=True)
         self.upstream, self.venv, self.orgs = options.upstream, options.third_party, options.org
@@ -126,69 +154,77 @@ class Stand:
         if os.path.exists(path):
             with open(path, encoding="utf-8") as file:
                 self.faults.update(file.read().split())
+        self.hub = Hub(self.faults)
         self.catalog = Catalog(self.state)
         # flox hands Nix a clean environment; nothing that is built here sees the token
-        self.token = os.environ.pop("FLOX_FLOXHUB_TOKEN", None)
+        self.login = Login(os.environ.pop("FLOX_FLOXHUB_TOKEN", None), self.hub)
 
     def run(self, words):
+        """The exit status of a command that ends without an error."""
         if words[:1] in (["--version"], ["-V"]):
             print(VERSION)
-            return
+            return 0
+        settings = Settings(self.state)
+        settings.notice()
+        command = self.command(words)
+        settings.check()
+        self.login.greet(is_auth_command=command == self.login.status)
+        return command() or 0
+
+    def command(self, words):
+        """What arguments ask for. They are read before anything else is looked at."""
         while words and words[0] in ("-v", "-vv"):
             words = words[1:]
-        command, rest = (words[0], words[1:]) if words else (None, [])
-        if command == "auth" and rest == ["status"]:
-            return self.auth_status()
-        known = {"build": self.build, "publish": self.publish, "show": self.show}
-        if command not in known:
-            raise unexpected(" ".join(words[:2]))
-        if self.token is None:
-            say("! You are not logged in to FloxHub. Run 'flox auth login' to log in.")
-        known[command](rest)
-
-    def auth_status(self):
-        if self.token is None:
-            raise Failure("You are not currently logged in to FloxHub.")
-        if "token-revoked" in self.faults:
-            raise Failure("Your FloxHub token is expired or has been revoked.")
-        if "offline" in self.faults:
-            raise Failure("Found a FloxHub token but could not reach FloxHub to verify it.")
-        say("✔ You are logged in as rehearsal on https://hub.flox.dev/")
-
-    def require_login(self):
-        advice = "\n\nTo log in:\n * run 'flox auth login'\n * or set 'FLOX_FLOXHUB_TOKEN'"
-        if self.token is None:
-            raise Failure("You are not logged in to FloxHub." + advice)
-        if not re.match(r"flox_(pat|sat)_", self.token):
-            say("✘ ERROR: Your FloxHub token is invalid: unknown format")
-            raise Failure("You are not logged in to FloxHub." + advice)
-        if "token-expired" in self.faults:
-            raise Failure("Your FloxHub token has expired." + advice)
+        name, rest = (words[0], words[1:]) if words else (None, [])
+        directory = {"dir": "d", "stability": None}
+        if name == "auth" and rest == ["status"]:
+            return self.login.status
+        if name == "build":
+            options, packages = parse(rest, directory)
+            where = options.get("dir", ".")
+            if packages[:1] == ["clean"]:
+                return lambda: self.clean(Environment(where), packages[1:])
+            return lambda: self.build(Environment(where), packages)
+        if name == "publish":
+            options, packages = parse(rest, {**directory, "org": "o"})
+            if len(packages) > 1:
+                raise unexpected(packages[1])
+            return lambda: self.publish(Environment(options.get("dir", ".")), packages, options.get("org"))
+        if name == "show":
+            _, paths = parse(rest, {})
+            if len(paths) > 1:
+                raise unexpected(paths[1])
+            if not paths:
+                raise Failure("expected `PKG-PATH`, pass `--help` for usage information")
+            return lambda: self.show(paths[0])
+        raise unexpected(words[0] if words else "")
 
     # build
 
-    def build(self, words):
-        options, packages = parse(words, {"d": "dir", "s": "stability"})
-        if packages[:1] == ["clean"]:
-            return self.clean(Environment(options.get("dir", ".")), packages[1:])
-        environment = Environment(options.get("dir", "."))
+    def build(self, environment, packages):
+        if not environment.is_locked() and self.login.is_missing():
+            say("! Locking environments will require authentication in an upcoming release. "
+                "See https://flox.dev/docs/install-flox/ for more info.")
         environment.lock()
-        if "offline" in self.faults:
-            raise Failure("Failed to download Nix build tools from 'https://hub.flox.dev/'")
+        self.prefetch()
         targets = self.targets(environment, packages)
         links = self.build_targets(environment, targets)
         shown = [self.relative(link) for link in links]
         text = "output: " if len(shown) == 1 else "outputs:\n"
         say("⚡︎ Built %s%s" % (text, ", ".join(shown)))
 
+    def prefetch(self):
+        if "offline" in self.faults:
+            raise Failure("Failed to download Nix build tools from 'https://github.com/flox/nixpkgs'\n"
+                          "error: unable to download: Could not resolve hostname\n")
+
     @staticmethod
     def relative(link):
         inside = os.path.dirname(link) == os.getcwd()
         return "./" + os.path.basename(link) if inside else link
 
-    @staticmethod
-    def clean(environment, packages):
-        names = packages or list(environment.packages())
+    def clean(self, environment, packages):
+        names = self.known(environment, packages)
         for name in names:
             for link in os.listdir(environment.directory):
                 if link == "result-" + name or re.fullmatch("result-%s-(dist|log)" % re.escape(name), link):
@@ -196,40 +232,58 @@ class Stand:
         say("✔ Cleaned build targets: " + ", ".join(names))
 
     @staticmethod
-    def targets(environment, wanted):
+    def known(environment, wanted):
+        """The packages that are meant; no name means all. flox has them in no order, here by name."""
+        environment.check_path()
         files = environment.packages()
         if not files:
-            raise Failure("No packages found to build.\n\nAdd expressions to '.flox/pkgs'.")
+            raise Failure(
+                "No packages found to build.\n\nAdd a build by modifying the '[build]' section of the "
+                "manifest with 'flox edit'\nor add expression files in 'path:%s'.\n" % environment.dot_flox)
         for name in wanted:
             if name not in files:
                 raise Failure("Target '%s' not found." % name)
+        return wanted or list(files)
+
+    @classmethod
+    def targets(cls, environment, wanted):
+        """The packages to build, whose expressions git has to know."""
+        names, files = cls.known(environment, wanted), environment.packages()
+        only = ("Only git tracked files (including the expressions themselves) will be available "
+                "during nix expression builds.\n\n")
         repository = Repository(environment.directory)
         if repository.root is None:
-            raise Failure("Building nix expression build(s) requires git version control.")
-        names = wanted or list(files)
+            raise Failure(
+                "Building nix expression build(s) requires git version control.\n" + only
+                + "Expression build(s):\n" + "".join("  - %s\n" % name for name in names))
         for name in names:
             if not repository.is_tracked(files[name]):
                 raise Failure(
-                    "The Nix expression for '%s' does not appear to be tracked by git." % name)
+                    "The Nix expression for '%s' does not appear to be tracked by git.\n" % name + only
+                    + "Nix expression: '%s' defined in '%s'\n" % (name, files[name]))
         return names
 
     def build_targets(self, environment, names):
         """Builds targets in order; the first that fails ends the run, as make does."""
         repository = Repository(environment.directory)
         relative = os.path.relpath(environment.directory, repository.root)
-        if repository.is_shallow() and not repository.is_dirty():
-            self.nix_failed(
-                "'git+file://%s' is a shallow Git repository, but shallow repositories are only "
-                "allowed when shallow = true" % repository.root, names[0])
         links = []
-        with tempfile.TemporaryDirectory(prefix="flox-source-") as source:
+        with tempfile.TemporaryDirectory(prefix="flox-process-") as scratch:
+            source = os.path.join(scratch, "source")
+            os.mkdir(source)
             repository.export_tracked(source)
             engine = self.engine(source, relative)
             for name in names:
-                print("Building %s in Nix expression mode" % name, flush=True)
-                self.built[name] = self.realise(engine, name, source)
-                links += self.link(environment, name, *self.built[name])
-                print("Completed build of %s in Nix expression mode" % name, flush=True)
+                try:
+                    described, log = self.build_one(engine, name)
+                except (NixError, BuildError, Mismatch) as error:
+                    say("error: " + str(error).replace(source, "«source»"))
+                    self.make_failed(scratch, name)
+                except NixFailed:
+                    self.make_failed(scratch, name)
+                self.built[name] = described
+                links += self.link(environment, name, described, log)
+                print("Completed build of %s in Nix expression mode\n" % described["name"], flush=True)
         return links
 
     def engine(self, source, relative):
@@ -239,26 +293,19 @@ class Stand:
         store = Store(self.state, sys.stderr)
         return Own(store, pkgset.Set(store, self.upstream, self.venv).overlay(packages))
 
-    def realise(self, engine, name, source):
+    def build_one(self, engine, name):
         """A package: what there is to say of it, and its log."""
-        try:
-            described = engine.describe(name)
-            if "build:" + name in self.faults:
-                raise BuildError(described["drvPath"], 1, "a fault was asked for")
-            return described, engine.realise(described)
-        except (NixError, BuildError, Mismatch) as error:
-            self.nix_failed(str(error).replace(source, "«source»"), name)
-        except NixFailed:
-            self.make_failed(name)
+        self.step = "eval"
+        described = engine.describe(name)
+        print("Building %s in Nix expression mode" % described["name"], flush=True)
+        self.step = "build"
+        if "build:" + name in self.faults:
+            raise BuildError(described["drvPath"], 1, "a fault was asked for")
+        return described, engine.realise(described)
 
-    @staticmethod
-    def nix_failed(text, name):
-        say("error: " + text)
-        Stand.make_failed(name)
-
-    @staticmethod
-    def make_failed(name):
-        say("make: *** [/nix/store/flox-build.mk:1: %s_nix_expression_build] Error 1" % name)
+    def make_failed(self, scratch, name):
+        say("make: *** [%s/package-builder/flox-build.mk:927: %s/%s/%s.json] Error 1" % (
+            LIBEXEC, scratch, name, self.step))
         raise Failure("Build failed")
 
     @staticmethod
@@ -273,43 +320,57 @@ class Stand:
 
     # publish
 
-    def publish(self, words):
-        options, packages = parse(words, {"d": "dir", "o": "org", "s": "stability"})
-        if len(packages) > 1:
-            raise unexpected(packages[1])
-        self.require_login()
-        org = options.get("org", "UNKNOWN")
-        environment = Environment(options.get("dir", "."))
+    def publish(self, environment, packages, org):
+        handle = self.login.require()
+        org = org or handle
         if not environment.is_locked():
             raise Failure(UNSUPPORTED + "Environment must be locked.")
-        environment.lock()
-        names = packages or list(environment.packages())
+        self.prefetch()
+        names = self.known(environment, packages)
         if len(names) != 1:
             raise Failure("Must specify an artifact to publish")
         (name,) = self.targets(environment, names)
         url, rev = self.check_git(environment)
-        if org not in self.orgs or "forbidden" in self.faults:
-            raise Failure("403 Forbidden: You are not permitted to write to this catalog.")
+        try:
+            if org not in self.orgs:
+                raise Refused("404")
+            self.hub.ask("create", name)
+        except Refused as refused:
+            raise Failure(str(refused)) from None
+        environment.lock()
         self.build_targets(environment, [name])
-        metadata = self.metadata(self.built[name][0], name)
+        self.record(org, name, url, rev)
+
+    def record(self, org, name, url, rev):
+        """Tells the catalog of what was built, unless it knows."""
         key = [url, rev, system(), "stable"]
-        earlier = self.catalog.find(org, name, key)
+        try:
+            self.hub.ask("check", name)
+            earlier = self.catalog.find(org, name, key)
+        except Refused as refused:
+            earlier = None
+            say("! Unable to check if already published — continuing with publish.")
+            say("%s  WARN flox::commands::publish: Dedup pre-check failed, proceeding with publish error=%s" % (
+                datetime.datetime.now(datetime.timezone.utc).strftime("%H:%M:%S.%f")[:-3], refused))
         if earlier:
-            say("✔ Package already published.\n\nOriginally published: %s\nSource revision: %s" % (
-                earlier["date"], rev))
+            say("✔ Package already published.\n\nOriginally published: %s\nSource revision: %s\n" % (
+                earlier["date"], earlier["rev"]))
             return
-        if "publish:" + name in self.faults:
-            raise Failure("Failed to publish package: 502 Bad Gateway")
-        date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+        try:
+            self.hub.ask("record", name)
+        except Refused as refused:
+            raise Failure("Failed to publish package: %s" % refused) from None
+        date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f UTC")
         self.catalog.add(org, name, {
-            "key": key, "date": date, "rev": rev, "url": url, "system": system(), **metadata})
+            "key": key, "date": date, "rev": rev, "url": url, "system": system(),
+            **self.metadata(self.built[name], name)})
         if "timeout:" + name in self.faults:
             raise Failure("Failed while waiting for publish confirmation: "
                           "Timed out waiting for publish completion")
-        say("✔ Package published successfully.\n\nUse 'flox install %s/%s' to install it." % (org, name))
+        say("✔ Package published successfully.\n\nUse 'flox install %s/%s' to install it.\n" % (org, name))
 
-    @staticmethod
-    def check_git(environment):
+    @classmethod
+    def check_git(cls, environment):
         """The conditions of publishing, in flox's order; returns the remote's URL and the commit."""
         repository = Repository(environment.directory)
         untracked = repository.untracked(environment.dot_flox)
@@ -318,22 +379,47 @@ class Stand:
                           + "\n".join("- " + path for path in untracked))
         if repository.is_dirty():
             raise Failure(UNSUPPORTED + "Build repository must be clean, but has dirty tracked files.")
-        branch, upstream = repository.branch(), repository.upstream()
-        if branch is None:
-            raise Failure(UNSUPPORTED + "Repository is in detached HEAD state and has no upstream "
-                          "remote configured.")
-        if upstream is None:
-            raise Failure(UNSUPPORTED + "Current branch '%s' has no upstream remote configured.\n"
-                          "Set one with 'git branch --set-upstream-to=REMOTE/B'" % branch)
-        remote = upstream.split("/", 1)[0]
+        remote, branch = cls.upstream(repository)
+        try:
+            url = repository.remote_url(remote)
+            repository.ask_remote(remote, branch)
+        except GitFailed as failed:
+            text = str(failed)
+            if failed.is_access_denied:
+                text = "Could not access the remote repository: %s%s" % (failed, CREDENTIALS)
+            raise Failure(UNSUPPORTED + text) from None
         try:
             is_there = repository.is_on_remote(remote)
-        except Exception as error:  # whatever git says
-            raise Failure(UNSUPPORTED + "Could not access the remote repository: %s" % error) from None
+        except GitFailed as failed:
+            text = "Failed to check whether local revision exists on remote '%s/%s': %s" % (
+                remote, branch, failed)
+            if failed.is_access_denied:
+                text = "Could not access remote '%s' while verifying the local revision: %s%s" % (
+                    remote, failed, CREDENTIALS)
+            raise Failure(UNSUPPORTED + text) from None
         if not is_there:
-            raise Failure(UNSUPPORTED + "Local revision is not present on remote '%s'.\n"
-                          "Push your commits with 'git push'" % upstream)
-        return repository.remote_url(remote), repository.head()
+            raise Failure(UNSUPPORTED + "Local revision is not present on remote '%s/%s'.\n"
+                          "Push your commits with 'git push'" % (remote, branch))
+        return url, repository.head()
+
+    @staticmethod
+    def upstream(repository):
+        """The remote and the branch that the current branch follows."""
+        upstream, branch = repository.upstream(), repository.branch()
+        if upstream is None and branch is None:
+            raise Failure(UNSUPPORTED + "Repository is in detached HEAD state and has no upstream "
+                          "remote configured.\n"
+                          "Check out a branch before publishing: git checkout -b <branch-name>")
+        if upstream is None:
+            remotes = repository.remotes()
+            remote = remotes[0] if len(remotes) == 1 else "<remote>"
+            raise Failure(UNSUPPORTED + "Current branch '%s' has no upstream remote configured.\n"
+                          "Set one with 'git branch --set-upstream-to=%s/%s'" % (branch, remote, branch))
+        remote, slash, branch = upstream.partition("/")
+        if not slash:
+            say(PANIC % os.getpid())
+            raise Failure('task 9 panicked with message "called `Option::unwrap()` on a `None` value"')
+        return remote, branch
 
     @staticmethod
     def metadata(described, name):
@@ -346,16 +432,16 @@ class Stand:
 
     # show
 
-    def show(self, words):
-        _, names = parse(words, {})
-        if len(names) != 1 or not re.fullmatch("%(org)s/%(package)s" % NAME, names[0]):
-            raise Failure("invalid package path")
-        org, package = names[0].split("/")
-        if "offline" in self.faults or "show:" + package in self.faults:
-            raise Failure("catalog error: communication error: error sending request")
-        text = self.catalog.show(org, package)
+    def show(self, pkg_path):
+        org, _, package = pkg_path.partition("/")
+        try:
+            self.hub.ask("show", package)
+        except Refused as refused:
+            raise Failure("catalog error: %s" % refused) from None
+        is_name = re.fullmatch("%(org)s/%(package)s" % NAME, pkg_path)
+        text = self.catalog.show(org, package) if is_name else None
         if text is None:
-            raise Failure("no packages matched this pkg-path: '%s'" % names[0])
+            raise Failure("no packages matched this pkg-path: '%s'" % pkg_path)
         sys.stdout.write(text)
 
 
@@ -378,19 +464,22 @@ def main():
     words = sys.argv[1:]
     options = parser.parse_args(words[: words.index("--")])
     words = words[words.index("--") + 1 :]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         stand = Stand(options)
         with open(os.path.join(stand.state, "calls.log"), "a", encoding="utf-8") as log:
             log.write("flox %s\n" % " ".join(words))
-        with_deep_stack(lambda: stand.run(words))
+        return with_deep_stack(lambda: stand.run(words))
     except Failure as failure:
         say("✘ ERROR: %s" % failure)
         return 1
     except KeyboardInterrupt:
         say("✘ ERROR: user interrupted process")
-        return 1
-    return 0
+        # what was started got the signal with the whole group; nobody waits longer for it
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread():
+                thread.join(1)
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,24 @@
 import json
 import os
 import platform
+import re
+
+from .messages import Failure
 
 try:
     import tomllib
 except ImportError:  # Python before 3.11
     from pip._vendor import tomli as tomllib
 
+NOT_ABSOLUTE = """\
+error:
+       … while calling the 'parseFlakeRef' builtin
+         at «string»:1:1:
+            1| builtins.parseFlakeRef "path:%s"
+             | ^
 
-class Failure(Exception):
-    """An error of flox's own; printed after `✘ ERROR: `."""
+       error: flake reference 'path:%s' is not an absolute path
+"""
 
 
 def system():
@@ -49,6 +58,11 @@ class Environment:
         systems = manifest.get("options", {}).get("systems")
         if systems is not None and system() not in systems:
             raise Failure("This environment is not locked for your system (%s)." % system())
+
+    def check_path(self):
+        """Nix finds the expressions by a reference that is no URL where the path has white space."""
+        if re.search(r"\s", self.dot_flox):
+            raise Failure(NOT_ABSOLUTE % (self.dot_flox, self.dot_flox))
 
     def packages(self):
         """Expressions below `.flox/pkgs`, attribute path -> file. Symbolic links are not seen."""

@@ -4,6 +4,16 @@ import os
 import subprocess
 
 
+class GitFailed(Exception):
+    """A git command that failed, in flox's words."""
+
+    def __init__(self, done):
+        super().__init__("Git failed with: [exit code %d]\n  stdout: %s\n  stderr: %s" % (
+            done.returncode, done.stdout.strip(), done.stderr.strip()))
+        denied = ("DENIED", "Authentication failed", "Permission denied")
+        self.is_access_denied = any(word in done.stderr for word in denied)
+
+
 class Repository:
     def __init__(self, directory):
         self.directory = directory
@@ -11,11 +21,14 @@ class Repository:
         self.root = done.stdout.strip() if done.returncode == 0 else None
 
     def run(self, *arguments, check=True):
-        return subprocess.run(
-            ["git", "-C", self.directory, *arguments], check=check, stdin=subprocess.DEVNULL,
+        done = subprocess.run(
+            ["git", "-C", self.directory, *arguments], check=False, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
             errors="surrogateescape",
         )
+        if check and done.returncode != 0:
+            raise GitFailed(done)
+        return done
 
     def lines(self, *arguments):
         return [item for item in self.run(*arguments).stdout.split("\0") if item]
@@ -32,9 +45,6 @@ class Repository:
     def is_dirty(self):
         return bool(self.run("status", "--porcelain", "--untracked-files=no").stdout)
 
-    def is_shallow(self):
-        return self.run("rev-parse", "--is-shallow-repository").stdout.strip() == "true"
-
     def head(self):
         return self.run("rev-parse", "HEAD").stdout.strip()
 
@@ -43,17 +53,23 @@ class Repository:
         return done.stdout.strip() or None
 
     def upstream(self):
-        done = self.run("rev-parse", "--abbrev-ref", "@{u}", check=False)
+        """The branch of a remote that this one follows, as `origin/main`; a local one has no slash."""
+        done = self.run("rev-parse", "--abbrev-ref", "--symbolic-full-name", "@{u}", check=False)
         return done.stdout.strip() if done.returncode == 0 else None
+
+    def remotes(self):
+        return self.run("remote").stdout.split()
 
     def remote_url(self, remote):
         return self.run("remote", "get-url", remote).stdout.strip()
 
+    def ask_remote(self, remote, branch):
+        self.run("ls-remote", remote, branch)
+
     def is_on_remote(self, remote):
-        """Whether the remote has HEAD; raises when the remote cannot be asked."""
-        self.run("ls-remote", "--heads", remote)
-        done = self.run("fetch", "--negotiate-only", "--negotiation-tip=HEAD", remote)
-        return self.head() in done.stdout.split()
+        """Whether the remote has HEAD."""
+        tip = "--negotiation-tip=" + self.head()
+        return self.run("fetch", "--negotiate-only", tip, remote).stdout.strip() == self.head()
 
     def export_tracked(self, target):
         """The tree as flox's Nix sees it: tracked files as they are in the working tree."""

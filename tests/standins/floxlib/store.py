@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -105,7 +106,7 @@ class Store:
                 raise
             finally:
                 for line in builder.text.splitlines():
-                    print("%s> %s" % (drv.name, line), file=self.log, flush=True)
+                    print("%s> %s" % (name_without_version(drv.name), line), file=self.log, flush=True)
         with open(self.logs(drv), "w", encoding="utf-8") as file:
             file.write(builder.text)
 
@@ -162,6 +163,11 @@ class Builder:
     def fail(self, message):
         self.say(message)
         raise BuildError(self.drv.drv_path, 1, self.text)
+
+
+def name_without_version(name):
+    """As Nix splits names: the version begins after the first dash that no letter follows."""
+    return re.split(r"-(?![A-Za-z])", name, maxsplit=1)[0]
 
 
 def remove(path):
