@@ -5,7 +5,7 @@ use std::process::Command;
 
 use expect_test::expect;
 
-use crate::scene::Scene;
+use crate::scene::{Scene, jwt};
 
 /// A refusal leaves branch, commit and files as they were.
 #[track_caller]
@@ -177,6 +177,89 @@ fn not_logged_in() {
         hint: run `flox auth login` or set `FLOX_FLOXHUB_TOKEN`
     "#]]
     .assert_eq(&String::from_utf8(output.stderr).unwrap());
+}
+
+/// `flox auth status` calls it a login.
+#[test]
+fn a_login_that_has_expired() {
+    let scene = Scene::new();
+    let run = |args: &[&str]| {
+        let token = jwt("someone", 1_704_063_600);
+        let output = scene.xtask(args).env("FLOX_FLOXHUB_TOKEN", token).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let before = scene.state();
+    let (_, stderr) = run(&["release", "1.12.2"]);
+    expect![[r#"
+        error: the FloxHub login has expired
+          Caused by: `flox auth status` exited with status 0, but `flox show` says: You are not logged in to FloxHub. Run 'flox auth login' to log in.
+        hint: run `flox auth login`, or set `FLOX_FLOXHUB_TOKEN` to a new token
+    "#]].assert_eq(&stderr);
+    assert_eq!(run(&["publish"]).1, stderr);
+    assert_eq!(scene.state(), before);
+    let (doctor, _) = run(&["doctor"]);
+    let (_, login) = doctor.split_once("missing  FloxHub login").unwrap();
+    let (login, _) = login.split_once("\nok").unwrap();
+    expect![[r#"
+        : the FloxHub login has expired: `flox auth status` exited with status 0, but `flox show` says: You are not logged in to FloxHub. Run 'flox auth login' to log in.
+                 hint: run `flox auth login`, or set `FLOX_FLOXHUB_TOKEN` to a new token"#]].assert_eq(login);
+}
+
+#[test]
+fn a_token_that_was_revoked() {
+    let scene = Scene::new();
+    scene.flox_faults(&["me=401"]);
+    refused(
+        &scene,
+        &["publish"],
+        &expect![[r#"
+        status: 1
+        ----- stdout
+        ----- stderr
+        error: `flox auth status` exited with status 1
+          Caused by: Your FloxHub token is expired or has been revoked.
+        hint: run `flox auth login`, or set `FLOX_FLOXHUB_TOKEN` to a new token
+    "#]],
+    );
+}
+
+/// Whether this is a login shows only when FloxHub is asked for something.
+#[test]
+fn a_login_that_floxhub_does_not_take() {
+    let scene = Scene::new();
+    scene.flox_faults(&["show=401"]);
+    refused(
+        &scene,
+        &["release", "1.12.2"],
+        &expect![[r#"
+        status: 1
+        ----- stdout
+        ----- stderr
+        error: `flox show dagster-flox/dagster-pipes` exited with status 1
+          Caused by: catalog error: 401 Unauthorized: Not authenticated
+        hint: run `flox auth login`, or set `FLOX_FLOXHUB_TOKEN` to a new token
+    "#]],
+    );
+}
+
+#[test]
+fn an_organization_that_floxhub_does_not_know() {
+    let scene = Scene::new();
+    scene.run(&["bump", "1.12.2"]).expect_status(0);
+    scene.git(&["commit", "--quiet", "--all", "--message=dagster 1.12.2"]);
+    scene.git(&["push", "--quiet"]);
+    let ran = scene.run(&["publish", "--org", "nobody", "--variant", "combined"]);
+    ran.expect_status(1);
+    let (_, error) = ran.stderr.split_once("error: ").unwrap();
+    expect![[r#"
+        failed to publish `nobody/dagster-complete`; nothing was published
+          Caused by: `flox publish` exited with status 1
+          Caused by: 404 Not Found: Catalog not found
+        hint: run the same command again: what is done is skipped
+        hint: FloxHub has no such organization: check `--org`
+    "#]]
+    .assert_eq(error);
 }
 
 #[test]

@@ -98,10 +98,15 @@ pub fn render(error: &anyhow::Error) -> String {
         let cause = cause.to_string();
         text.push_str(&format!("  Caused by: {}\n", cause.trim_end().replace('\n', "\n    ")));
     }
-    for hint in failures(error).flat_map(|failure| &failure.hints) {
+    for hint in hints(error) {
         text.push_str(&format!("hint: {}\n", hint.replace('\n', "\n  ")));
     }
     text
+}
+
+/// The hints of an error chain, the outermost first.
+pub fn hints(error: &anyhow::Error) -> impl Iterator<Item = &str> {
+    failures(error).flat_map(|failure| &failure.hints).map(String::as_str)
 }
 
 fn failures(error: &anyhow::Error) -> impl Iterator<Item = &Failure> {

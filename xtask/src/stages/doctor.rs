@@ -3,8 +3,9 @@
 use anyhow::{Context as _, Result};
 use xshell::cmd;
 
+use super::publish;
 use crate::checkout::Checkout;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::tools::flox::Flox;
 use crate::tools::github::GitHub;
 use crate::tools::{command, pip};
@@ -31,7 +32,7 @@ pub fn run(_: &Args, checkout: &Checkout) -> Result<()> {
     for Check { name, result } in &checks {
         match result {
             Ok(found) => ui::print(&format!("ok       {name}: {found}\n")),
-            Err(error) => ui::print(&format!("missing  {name}: {error:#}\n")),
+            Err(error) => ui::print(&format!("missing  {name}: {}\n", told(error))),
         }
     }
     if missing == 0 {
@@ -43,6 +44,12 @@ pub fn run(_: &Args, checkout: &Checkout) -> Result<()> {
     ))
     .hint("`cargo xtask rehearse` needs only Rust, git and Python")
     .into())
+}
+
+/// Why something is missing, and below it what to do.
+fn told(error: &anyhow::Error) -> String {
+    let hints = failure::hints(error).map(|hint| format!("\nhint: {hint}"));
+    format!("{error:#}{}", hints.collect::<String>()).replace('\n', "\n         ")
 }
 
 fn checks(checkout: &Checkout) -> Vec<Check> {
@@ -77,7 +84,11 @@ fn checks(checkout: &Checkout) -> Vec<Check> {
                 at_least("flox", version, OLDEST_FLOX)
             }),
         ),
-        check("FloxHub login", flox.check_login().map(|()| "logged in".to_owned())),
+        check(
+            "FloxHub login",
+            publish::check_login(checkout, &checkout.config.catalog.org)
+                .map(|()| "logged in".to_owned()),
+        ),
         check(
             "upstream",
             GitHub::of_upstream(&checkout.config).tags().map(|tags| {

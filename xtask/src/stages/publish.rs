@@ -37,7 +37,7 @@ pub struct Published {
 
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let org = args.org.resolve(checkout)?;
-    check_flox(checkout)?;
+    check_flox(checkout, org)?;
     check_git(checkout)?;
     let smoked = smoke::build_and_smoke(checkout, args.variant.variants(), &args.smoke)?;
     report(&publish(checkout, &smoked, org)?);
@@ -148,14 +148,20 @@ pub fn report(published: &[Published]) {
 }
 
 /// Checks, before anything slow, that flox is here and somebody is logged in.
-pub fn check_flox(checkout: &Checkout) -> Result<()> {
+pub fn check_flox(checkout: &Checkout, org: &str) -> Result<()> {
     let flox = Flox::new(&checkout.root);
     if flox.version()?.is_none() {
         return Err(Failure::failed("command not found: `flox`")
             .hint("install flox, or look at a release without it: `--dry-run`")
             .into());
     }
-    flox.check_login()
+    check_login(checkout, org)
+}
+
+/// Checks that FloxHub knows who is asking, today.
+pub fn check_login(checkout: &Checkout, org: &str) -> Result<()> {
+    let package = checkout.config.packages.first().map_or("dagster", |package| &package.name);
+    Flox::new(&checkout.root).check_login(&format!("{org}/{package}"))
 }
 
 /// Checks what `flox publish` asks of git, with the same questions.

@@ -59,7 +59,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     check_clean(checkout)?;
     let branch = current_branch(checkout)?;
     if !args.no_publish {
-        publish::check_flox(checkout)?;
+        publish::check_flox(checkout, org)?;
     }
     checkout.git().fetch(&checkout.config.git.remote)?;
     let place = place(checkout, &branch, &version)?;

@@ -1,11 +1,16 @@
 //! `flox`: arguments, environment, and what its words mean (flox 1.14).
 //!
-//! flox ends with 0 or 1 only, and says on stderr what happened. Its stable phrases are matched,
-//! most specific first; anything else is reported as it stands after the last `✘ ERROR: `. It is
-//! run with piped streams, without `-q` (which hides errors), and without any `FLOX_*` variable but
-//! the ones set here: flox reads each of them as a configuration key.
+//! flox ends with 0 or 1 only, and says on stderr what happened: after `✘ ERROR: `, or, for a login
+//! that is no good, in warnings alone (`! `). Its stable phrases are matched, most specific first;
+//! anything else is reported as it stands. tests/standins/transcripts holds what the real one says.
+//!
+//! It is run with piped streams, without `-q` (which hides errors), without `RUST_BACKTRACE` (which
+//! adds to them), and without any `FLOX_*` variable but the ones set here: flox reads each of them
+//! as a configuration key. It heeds SIGINT alone, and what it starts must get the signal as well,
+//! so it runs in a process group of its own.
 
 use std::io::{BufRead as _, BufReader, Read};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -22,6 +27,10 @@ pub const DIR: &str = "flox";
 /// The variable that flox reads a FloxHub token from.
 const TOKEN: &str = "FLOX_FLOXHUB_TOKEN";
 const ERROR: &str = "✘ ERROR: ";
+const WARNING: &str = "! ";
+/// Stands above the output of every command but `flox auth` when nobody is logged in, or when the
+/// login has ended.
+const REMINDER: &str = "! You are not logged in to FloxHub. Run 'flox auth login' to log in.";
 
 /// flox, run in one checkout.
 pub struct Flox<'a> {
@@ -80,13 +89,24 @@ impl<'a> Flox<'a> {
         }
     }
 
-    /// Checks that somebody is logged in to FloxHub.
-    pub fn check_login(&self) -> Result<()> {
+    /// Checks that somebody is logged in to FloxHub. `flox auth status` does not look at when a
+    /// login ends; any other command does, so a package is looked up as well, whichever it is.
+    pub fn check_login(&self, pkg_path: &str) -> Result<()> {
         let output = self.run(&["auth", "status"], Login::Visible, Echo::No)?;
-        if output.success() {
-            return Ok(());
+        if !output.success() {
+            return Err(failure("flox auth status", &output).into());
         }
-        Err(failure("flox auth status", &output).into())
+        let output = self.run(&["show", pkg_path], Login::Visible, Echo::No)?;
+        if has_reminder(&output) {
+            return Err(Failure::failed("the FloxHub login has expired")
+                .caused_by(anyhow::anyhow!(
+                    "`flox auth status` exited with status 0, but `flox show` says: {}",
+                    REMINDER.trim_start_matches(WARNING)
+                ))
+                .hint("run `flox auth login`, or set `FLOX_FLOXHUB_TOKEN` to a new token")
+                .into());
+        }
+        listed(&output, pkg_path).map(drop).map_err(Into::into)
     }
 
     /// Builds attributes, in one run.
@@ -110,13 +130,7 @@ impl<'a> Flox<'a> {
     pub fn show(&self, org: &str, package: &str) -> Result<Vec<Listed>> {
         let pkg_path = format!("{org}/{package}");
         let output = self.run(&["show", &pkg_path], Login::Visible, Echo::No)?;
-        if output.success() {
-            return Ok(parse_show(&output.stdout, &pkg_path));
-        }
-        if output.stderr.contains("no packages matched this pkg-path") {
-            return Ok(Vec::new());
-        }
-        Err(failure(&format!("flox show {pkg_path}"), &output).into())
+        listed(&output, &pkg_path).map_err(Into::into)
     }
 
     fn run(&self, args: &[&str], login: Login, echo: Echo) -> Result<Output> {
@@ -124,13 +138,17 @@ impl<'a> Flox<'a> {
         command
             .args(args)
             .current_dir(self.root)
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let secret = |name: &str| CREDENTIALS.contains(&name) && name != TOKEN;
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if secret(&text) || text == "RUST_LOG" || (text.starts_with("FLOX_") && text != TOKEN) {
+            // `_FLOX_`: of an activated environment, in which flox gives no reminder.
+            let foreign = ["RUST_LOG", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE"].contains(&&*text)
+                || ["FLOX_", "_FLOX_"].iter().any(|prefix| text.starts_with(prefix));
+            if secret(&text) || (foreign && text != TOKEN) {
                 command.env_remove(&name);
             }
         }
@@ -155,7 +173,7 @@ impl<'a> Flox<'a> {
     }
 }
 
-/// Waits for flox; hands an interrupt on to it.
+/// Waits for flox; hands an interrupt on to it and to what it started.
 fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
     let mut told = false;
     loop {
@@ -164,7 +182,7 @@ fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
         }
         if interrupt::is_set() && !std::mem::replace(&mut told, true) {
             let pid = rustix::process::Pid::from_child(child);
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::INT);
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -177,7 +195,8 @@ fn lines(stream: impl Read, echo: Echo) -> String {
     while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
         let plain = anstream::adapter::strip_bytes(&line).into_vec();
         let plain = String::from_utf8_lossy(&plain);
-        if echo == Echo::Stderr {
+        // A build is run without the login: the reminder would be no news.
+        if echo == Echo::Stderr && plain.trim_end() != REMINDER {
             crate::ui::detail(plain.trim_end());
         }
         text.push_str(&plain);
@@ -210,57 +229,107 @@ fn outcome(output: &Output) -> Result<Outcome, Failure> {
     Err(failure("flox publish", output))
 }
 
-/// A failed run of flox in our words: its own last error, and what to do about it if that is known.
+/// What a run of `flox show` came to; a package that was never published has no versions.
+fn listed(output: &Output, pkg_path: &str) -> Result<Vec<Listed>, Failure> {
+    if output.success() {
+        return Ok(parse_show(&output.stdout, pkg_path));
+    }
+    if output.stderr.contains("no packages matched this pkg-path") {
+        return Ok(Vec::new());
+    }
+    Err(failure(&format!("flox show {pkg_path}"), output))
+}
+
+fn has_reminder(output: &Output) -> bool {
+    output.stderr.lines().any(|line| line == REMINDER)
+}
+
+/// A failed run of flox in our words: its own error, and what to do about it if that is known.
 fn failure(command: &str, output: &Output) -> Failure {
-    // Warnings are no causes: `! You are not logged in` stands above every build without a token.
-    let stderr: String =
-        output.stderr.split_inclusive('\n').filter(|line| !line.starts_with("! ")).collect();
+    // Harmless beside another error: a build needs no login.
+    let others: String =
+        output.stderr.split_inclusive('\n').filter(|line| line.trim_end() != REMINDER).collect();
+    let stderr = if others.trim().is_empty() { &output.stderr } else { &others };
     let failure = Failure::failed(format!("`{command}` exited with {}", output.status_text()))
-        .caused_by(anyhow::anyhow!("{}", cause(&stderr)));
-    // Most specific first; texts of flox 1.14.1.
-    let hints = [
-        ("403 Forbidden", "this login may not write to that organization: check `--org`"),
-        ("token has expired", "make a new FloxHub token, or run `flox auth login`"),
-        ("token is expired", "make a new FloxHub token, or run `flox auth login`"),
-        ("token is invalid", "check `FLOX_FLOXHUB_TOKEN`; opaque tokens need flox 1.14.0 or newer"),
-        ("not logged in", "run `flox auth login` or set `FLOX_FLOXHUB_TOKEN`"),
-        ("not currently logged in", "run `flox auth login` or set `FLOX_FLOXHUB_TOKEN`"),
-        ("could not reach FloxHub", "is the network there?"),
-        (
-            "hash mismatch in fixed-output derivation",
-            "run `cargo xtask bump` for this version again",
-        ),
-        ("shallow", "fetch the whole history: `git fetch --unshallow`"),
-        (
-            "has no upstream remote configured",
-            "push the branch: `git push --set-upstream origin HEAD`",
-        ),
-        ("is not present on remote", "push your commits: `git push`"),
-        ("must be clean", "commit or stash what `git status` shows"),
-        ("not tracked by git", "`git add` what it names, or ignore it"),
-        ("must be locked", "run `flox lock -d flox` and commit `flox/.flox/env/manifest.lock`"),
-        (
-            "Timed out waiting for publish completion",
-            "it may still arrive: see `cargo xtask status`",
-        ),
-    ];
-    match hints.into_iter().find(|(phrase, _)| stderr.contains(phrase)) {
-        Some((_, hint)) => failure.hint(hint),
+        .caused_by(anyhow::anyhow!("{}", cause(stderr)));
+    let hints = if is_build_failure(stderr) { &BUILD_HINTS[..] } else { &HINTS[..] };
+    match hints.iter().find(|(phrase, _)| stderr.contains(phrase)) {
+        Some((_, hint)) => failure.hint(*hint),
         None => failure,
     }
 }
 
-/// The cause in flox's stderr: what follows the last `✘ ERROR: `, and for a failed build, whose
-/// last error says only that, the lines above it.
+const LOG_IN: &str = "run `flox auth login` or set `FLOX_FLOXHUB_TOKEN`";
+const NEW_LOGIN: &str = "run `flox auth login`, or set `FLOX_FLOXHUB_TOKEN` to a new token";
+const PUSH_BRANCH: &str = "push the branch: `git push --set-upstream origin HEAD`";
+const ASK_REMOTE: &str = "the remote does not answer git: see what `git fetch` says";
+const NETWORK: &str = "is the network there? FloxHub may be down: try again later";
+const LATER: &str = "FloxHub has trouble: run the same command again later";
+
+/// What to do about a phrase of flox 1.14.1, the most specific first.
+const HINTS: [(&str, &str); 34] = [
+    ("Could not parse config", "unset the `FLOX_…` variable that it means, or mend `flox.toml`"),
+    ("is not expected in this context", "this tool is made for flox 1.14: see `flox --version`"),
+    ("is not an absolute path", "flox cannot build below a path with a space: move the checkout"),
+    ("providers/git.rs", "the branch follows a local one: `git push --set-upstream origin HEAD`"),
+    ("panicked with message", "flox itself broke: run the same command again"),
+    ("Did not find an environment", "it belongs to the checkout: `git restore flox`"),
+    ("Target '", "each package has a file in `flox/.flox/pkgs`: `git status flox`"),
+    (
+        "not locked for your system",
+        "list the system in `flox/.flox/env/manifest.toml`, and lock it",
+    ),
+    ("must be locked", "`git restore flox/.flox/env`, or `flox build -d flox` and commit the lock"),
+    ("in detached HEAD state", "`git switch main`, or in a workflow check out the branch by name"),
+    ("has no upstream remote configured", PUSH_BRANCH),
+    ("is not present on remote", "push your commits: `git push`"),
+    ("must be clean", "commit or stash what `git status` shows"),
+    ("tracked by git", "`git add` what it names, or ignore it"),
+    ("Could not access", ASK_REMOTE),
+    ("Git failed with", ASK_REMOTE),
+    ("Failed to check whether", ASK_REMOTE),
+    ("token is invalid", "check `FLOX_FLOXHUB_TOKEN`; opaque tokens need flox 1.14.0 or newer"),
+    ("token has expired", NEW_LOGIN),
+    ("expired or has been revoked", NEW_LOGIN),
+    ("may be expired or revoked", NEW_LOGIN),
+    ("could not reach FloxHub", NETWORK),
+    ("not logged in", LOG_IN),
+    ("not currently logged in", LOG_IN),
+    ("401 Unauthorized", NEW_LOGIN),
+    ("403 Forbidden", "this login may not write to that organization: check `--org`"),
+    ("404 Not Found: Catalog not found", "FloxHub has no such organization: check `--org`"),
+    ("no packages matched", "it was never published: `cargo xtask publish`"),
+    ("500 Internal Server Error", LATER),
+    ("502 Bad Gateway", LATER),
+    ("503 Service Unavailable", LATER),
+    ("Timed out waiting for publish", "it may still arrive: see `cargo xtask status`"),
+    ("error sending request", NETWORK),
+    ("Failed to download Nix build tools", NETWORK),
+];
+
+/// The same where Nix failed, whose log may hold any words of a package's own.
+const BUILD_HINTS: [(&str, &str); 2] = [
+    ("hash mismatch in fixed-output derivation", "run `cargo xtask bump` for this version again"),
+    ("is a shallow Git repository", "fetch the whole history: `git fetch --unshallow`"),
+];
+
+fn is_build_failure(stderr: &str) -> bool {
+    stderr.rsplit(ERROR).next().is_some_and(|last| last.starts_with("Build failed"))
+}
+
+/// The cause in flox's stderr: its errors; for a failed build, whose last error says only that, the
+/// lines above it; without an error, the warnings.
 fn cause(stderr: &str) -> String {
-    let Some(at) = stderr.rfind(ERROR) else {
-        return tail(stderr, 20);
-    };
-    let last = stderr[at + ERROR.len()..].trim();
-    if last.starts_with("Build failed") {
-        return format!("{last}\n{}", tail(&stderr[..at], 20)).trim_end().to_owned();
+    if is_build_failure(stderr) {
+        let (above, _) = stderr.rsplit_once(ERROR).unwrap_or_default();
+        return format!("Build failed\n{}", tail(above, 20)).trim_end().to_owned();
     }
-    last.to_owned()
+    // A token that cannot be read is an error of its own, above the one that ends the command.
+    let words = stderr.find(ERROR).map_or_else(|| tail(stderr, 20), |at| stderr[at..].to_owned());
+    let plain =
+        |line| [ERROR, WARNING].iter().fold(line, |line: &str, mark| line.trim_start_matches(mark));
+    let lines: Vec<&str> = words.trim().lines().map(plain).collect();
+    if lines.is_empty() { "it did not say why".to_owned() } else { lines.join("\n") }
 }
 
 fn tail(text: &str, count: usize) -> String {
@@ -287,56 +356,4 @@ fn parse_show(stdout: &str, pkg_path: &str) -> Vec<Listed> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn output(status: i32, stderr: &str) -> Output {
-        Output { status: Some(status), stdout: String::new(), stderr: stderr.to_owned() }
-    }
-
-    #[test]
-    fn publish_needs_the_words_and_the_status() {
-        let published =
-            "✔ Package published successfully.\n\nUse 'flox install a/b' to install it.\n";
-        let already = "✔ Package already published.\n\nOriginally published: 2026-01-01\n";
-        assert_eq!(outcome(&output(0, published)).unwrap(), Outcome::Published);
-        assert_eq!(outcome(&output(0, already)).unwrap(), Outcome::AlreadyPublished);
-        assert!(outcome(&output(0, "")).is_err());
-        assert!(outcome(&output(1, published)).is_err());
-    }
-
-    #[test]
-    fn the_cause_stands_above_build_failed() {
-        let stderr = "error: hash mismatch in fixed-output derivation 'x'\nmake: *** Error 1\n\
-                      ✘ ERROR: Build failed\n";
-        let cause = cause(stderr);
-        assert!(cause.starts_with("Build failed\n") && cause.contains("hash mismatch"), "{cause}");
-        assert_eq!(
-            super::cause("✘ ERROR: You are not logged in to FloxHub.\n\n * x"),
-            "You are not logged in to FloxHub.\n\n * x"
-        );
-    }
-
-    #[test]
-    fn a_warning_gives_no_hint() {
-        let warning = "! You are not logged in to FloxHub. Run 'flox auth login' to log in.\n";
-        let render = |text: &str| crate::failure::render(&failure("flox", &output(1, text)).into());
-        let failed = format!("{warning}error: builder failed\n✘ ERROR: Build failed\n");
-        assert!(!render(&failed).contains("hint"), "{}", render(&failed));
-        let login = format!("{warning}✘ ERROR: You are not logged in to FloxHub.\n");
-        assert!(render(&login).contains("hint: run `flox auth login`"), "{}", render(&login));
-    }
-
-    #[test]
-    fn show_lists_versions_and_systems() {
-        let stdout = "acme/dagster - Data\nCatalog: acme\nLatest:  acme/dagster@1.12.1\n\
-                      Systems: x86_64-linux\n\nOther versions:\n    acme/dagster@1.12.1\n    \
-                      acme/dagster@1.12.0  (aarch64-linux, x86_64-linux only)\n";
-        let listed = parse_show(stdout, "acme/dagster");
-        assert_eq!(listed.len(), 2);
-        let at = |version: &str| version.parse().unwrap();
-        assert!(listed[0].is_for(&at("1.12.1"), "x86_64-darwin"));
-        assert!(listed[1].is_for(&at("1.12.0"), "x86_64-linux"));
-        assert!(!listed[1].is_for(&at("1.12.0"), "aarch64-darwin"));
-    }
-}
+mod tests;
