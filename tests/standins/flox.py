@@ -20,6 +20,7 @@ import argparse
 import datetime
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -142,7 +143,8 @@ class WithNix:
 
 
 class Stand:
-    def __init__(self, options):
+    def __init__(self, options, scratch):
+        self.scratch = scratch
         self.built = {}
         self.step = "eval"
         self.state = os.path.abspath(options.state)
@@ -268,22 +270,21 @@ class Stand:
         repository = Repository(environment.directory)
         relative = os.path.relpath(environment.directory, repository.root)
         links = []
-        with tempfile.TemporaryDirectory(prefix="flox-process-") as scratch:
-            source = os.path.join(scratch, "source")
-            os.mkdir(source)
-            repository.export_tracked(source)
-            engine = self.engine(source, relative)
-            for name in names:
-                try:
-                    described, log = self.build_one(engine, name)
-                except (NixError, BuildError, Mismatch) as error:
-                    say("error: " + str(error).replace(source, "«source»"))
-                    self.make_failed(scratch, name)
-                except NixFailed:
-                    self.make_failed(scratch, name)
-                self.built[name] = described
-                links += self.link(environment, name, described, log)
-                print("Completed build of %s in Nix expression mode\n" % described["name"], flush=True)
+        source = os.path.join(self.scratch, "source")
+        os.mkdir(source)
+        repository.export_tracked(source)
+        engine = self.engine(source, relative)
+        for name in names:
+            try:
+                described, log = self.build_one(engine, name)
+            except (NixError, BuildError, Mismatch) as error:
+                say("error: " + str(error).replace(source, "«source»"))
+                self.make_failed(name)
+            except NixFailed:
+                self.make_failed(name)
+            self.built[name] = described
+            links += self.link(environment, name, described, log)
+            print("Completed build of %s in Nix expression mode\n" % described["name"], flush=True)
         return links
 
     def engine(self, source, relative):
@@ -303,9 +304,9 @@ class Stand:
             raise BuildError(described["drvPath"], 1, "a fault was asked for")
         return described, engine.realise(described)
 
-    def make_failed(self, scratch, name):
+    def make_failed(self, name):
         say("make: *** [%s/package-builder/flox-build.mk:927: %s/%s/%s.json] Error 1" % (
-            LIBEXEC, scratch, name, self.step))
+            LIBEXEC, self.scratch, name, self.step))
         raise Failure("Build failed")
 
     @staticmethod
@@ -465,21 +466,31 @@ def main():
     options = parser.parse_args(words[: words.index("--")])
     words = words[words.index("--") + 1 :]
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # what is made on the way lies in one place, and is gone with the process
+    scratch = tempfile.tempdir = tempfile.mkdtemp(prefix="flox-process-")
     try:
-        stand = Stand(options)
-        with open(os.path.join(stand.state, "calls.log"), "a", encoding="utf-8") as log:
-            log.write("flox %s\n" % " ".join(words))
-        return with_deep_stack(lambda: stand.run(words))
-    except Failure as failure:
-        say("✘ ERROR: %s" % failure)
-        return 1
+        return run(options, words, scratch)
     except KeyboardInterrupt:
         say("✘ ERROR: user interrupted process")
         # what was started got the signal with the whole group; nobody waits longer for it
         for thread in threading.enumerate():
             if thread is not threading.current_thread():
                 thread.join(1)
+        shutil.rmtree(scratch, ignore_errors=True)
         os._exit(1)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def run(options, words, scratch):
+    try:
+        stand = Stand(options, scratch)
+        with open(os.path.join(stand.state, "calls.log"), "a", encoding="utf-8") as log:
+            log.write("flox %s\n" % " ".join(words))
+        return with_deep_stack(lambda: stand.run(words))
+    except Failure as failure:
+        say("✘ ERROR: %s" % failure)
+        return 1
 
 
 if __name__ == "__main__":

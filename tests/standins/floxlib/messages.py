@@ -8,4 +8,5 @@ class Failure(Exception):
 
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(text + "\n")  # in one piece
+    sys.stderr.flush()
