@@ -1,4 +1,5 @@
-//! The checkout that a command works on: found from the current directory, with its `release.toml`.
+//! The checkout that a command works on: found from the current directory, with its `release.toml`
+//! and `nixpkgs.toml`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,12 +10,15 @@ use xshell::{Shell, cmd};
 use crate::failure::Failure;
 use crate::model::config::{self, Config, Variant};
 use crate::model::nix_edit::{self, NixFile, Pinned};
+use crate::model::nixpkgs::{self, Recorded};
 use crate::tools::git::Git;
 
 /// A checkout of this repository. Never the place the binary was built from: the current directory.
 pub struct Checkout {
     pub root: PathBuf,
     pub config: Config,
+    /// What is known of nixpkgs; nothing where there is no `nixpkgs.toml`.
+    pub nixpkgs: Recorded,
     pub sh: Shell,
 }
 
@@ -48,7 +52,11 @@ impl Checkout {
         let sh = Shell::new()?;
         sh.change_dir(root);
         let config = Config::parse(&sh.read_file(config::FILE)?)?;
-        Ok(Self { root: root.to_owned(), config, sh })
+        let nixpkgs = match sh.path_exists(nixpkgs::FILE) {
+            true => Recorded::parse(&sh.read_file(nixpkgs::FILE)?)?,
+            false => Recorded::default(),
+        };
+        Ok(Self { root: root.to_owned(), config, nixpkgs, sh })
     }
 
     pub fn git(&self) -> Git<'_> {

@@ -16,6 +16,8 @@ pub const FILE: &str = "release.toml";
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub upstream: Upstream,
+    #[serde(rename = "python")]
+    pythons: Vec<PythonEntry>,
     pub limits: Limits,
     pub smoke: Smoke,
     pub catalog: Catalog,
@@ -32,8 +34,18 @@ pub struct Config {
 pub struct Upstream {
     /// `owner/name` on GitHub.
     pub repository: String,
-    /// The Python of the expressions, as `3.12`.
-    pub python: String,
+}
+
+/// The Python that a range of versions of Dagster is built with.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PythonEntry {
+    /// As `3.12`.
+    version: String,
+    /// First version of Dagster; none for all before `until`.
+    since: Option<Version>,
+    /// Last version of Dagster; none for all from `since` on.
+    until: Option<Version>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -84,8 +96,6 @@ pub struct Nixpkgs {
     attributes: BTreeMap<String, String>,
     /// What extras pull in, as normalised names, by `name[extra]`.
     pub extras: BTreeMap<String, Vec<String>>,
-    /// Versions that are beyond upstream's bounds, by normalised name.
-    pub versions: BTreeMap<String, String>,
 }
 
 /// One of upstream's Python packages.
@@ -169,6 +179,7 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         self.owner_and_name().context("in `upstream.repository`")?;
+        self.check_pythons().context("in `[[python]]`")?;
         for variant in [Variant::Separate, Variant::Combined] {
             anyhow::ensure!(self.variants.contains_key(&variant), "expected `[variant.{variant}]`");
         }
@@ -184,10 +195,34 @@ impl Config {
         Ok(())
     }
 
+    fn check_pythons(&self) -> Result<()> {
+        for (index, entry) in self.pythons.iter().enumerate() {
+            anyhow::ensure!(
+                is_python(&entry.version),
+                "expected a Python as `3.12`, found `{}`",
+                entry.version
+            );
+            if let (Some(since), Some(until)) = (&entry.since, &entry.until) {
+                anyhow::ensure!(
+                    since <= until,
+                    "expected `since` of {} before its `until`, found {since} and {until}",
+                    entry.version
+                );
+            }
+            if let Some(other) = self.pythons[..index].iter().find(|other| other.overlaps(entry)) {
+                anyhow::bail!(
+                    "expected one Python for each version of Dagster, found {} and {} for the same",
+                    other.version,
+                    entry.version
+                );
+            }
+        }
+        Ok(())
+    }
+
     fn check_names(&self) -> Result<()> {
-        let Nixpkgs { attributes, extras, versions } = &self.nixpkgs;
-        let contents = extras.values().flatten();
-        for name in attributes.keys().chain(contents).chain(versions.keys()) {
+        let Nixpkgs { attributes, extras } = &self.nixpkgs;
+        for name in attributes.keys().chain(extras.values().flatten()) {
             anyhow::ensure!(
                 !name.is_empty() && normalised(name) == *name,
                 "expected the normalised name of a distribution, found `{name}`"
@@ -244,6 +279,20 @@ impl Config {
         })
     }
 
+    /// The Python that a version of Dagster is built with, as `3.12`.
+    ///
+    /// # Errors
+    /// A usage error where no entry covers the version.
+    pub fn python_at(&self, version: &Version) -> Result<&str> {
+        let entry = self.pythons.iter().find(|entry| entry.covers(version)).ok_or_else(|| {
+            Failure::usage(format!(
+                "expected a `[[python]]` of `{FILE}` that covers {version}, found none"
+            ))
+            .hint("move a `since` or an `until`; upstream's `Requires-Python` says what it allows")
+        })?;
+        Ok(&entry.version)
+    }
+
     /// The attribute of a distribution: one of ours, or one of nixpkgs' Python packages.
     pub fn attribute(&self, name: &str) -> String {
         self.nixpkgs.attributes.get(name).map_or(name, String::as_str).to_owned()
@@ -255,6 +304,21 @@ impl Config {
             .maintenance
             .replace("{major}", &version.major.to_string())
             .replace("{minor}", &version.minor.to_string())
+    }
+}
+
+impl PythonEntry {
+    fn covers(&self, version: &Version) -> bool {
+        self.since.as_ref().is_none_or(|since| version >= since)
+            && self.until.as_ref().is_none_or(|until| version <= until)
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        let begins_within = |a: &Self, b: &Self| match &a.since {
+            Some(since) => b.covers(since),
+            None => b.since.is_none(),
+        };
+        begins_within(self, other) || begins_within(other, self)
     }
 }
 
@@ -281,6 +345,14 @@ impl Package {
                 },
             )
     }
+}
+
+/// Is this a version of Python as `3.12`, without a patch?
+pub fn is_python(text: &str) -> bool {
+    let is_number = |part: &str| {
+        !part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit())
+    };
+    text.split_once('.').is_some_and(|(major, minor)| major == "3" && is_number(minor))
 }
 
 /// Is this a name that FloxHub takes for an organization? (`^[a-zA-Z0-9\-_]{3,63}$`, its API.)
@@ -330,11 +402,40 @@ mod tests {
     }
 
     #[test]
+    fn python_follows_the_version() {
+        let config = repository();
+        for (version, expected) in [
+            ("1.9.12", "3.12"),
+            ("1.10.21", "3.12"),
+            ("1.11.2", "3.12"),
+            ("1.11.3", "3.13"),
+            ("1.12.1", "3.13"),
+            ("1.12.8", "3.13"),
+            ("1.12.9", "3.14"),
+            ("1.13.27", "3.14"),
+            ("2.0.0", "3.14"),
+        ] {
+            assert_eq!(config.python_at(&version.parse().unwrap()).unwrap(), expected, "{version}");
+        }
+        let text = include_str!("../../../release.toml");
+        let gap = text.replacen("since = \"1.11.3\"", "since = \"1.11.5\"", 1);
+        let error = Config::parse(&gap).unwrap().python_at(&"1.11.3".parse().unwrap()).unwrap_err();
+        let text = crate::failure::render(&error);
+        assert!(text.starts_with("error: expected a `[[python]]`") && text.contains("1.11.3"));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let text = include_str!("../../../release.toml");
         for (from, to, expected) in [
             ("[upstream]", "[upstream]\ntypo = 1", "typo"),
             ("\"dagster-io/dagster\"", "\"../x\"", "owner/name"),
+            ("version = \"3.12\"", "version = \"3.12.1\"", "a Python as `3.12`"),
+            ("until = \"1.11.2\"", "until = \"1.11.3\"", "found 3.12 and 3.13 for the same"),
+            ("until = \"1.11.2\"", "", "found 3.12 and 3.13 for the same"),
+            ("since = \"1.12.9\"", "", "found 3.12 and 3.14 for the same"),
+            ("until = \"1.12.8\"", "until = \"1.11.1\"", "found 1.11.3 and 1.11.1"),
+            ("until = \"1.11.2\"", "upto = \"1.11.2\"", "unknown field `upto`"),
             ("org = \"dagster-flox\"", "org = \"a b\"", "organization"),
             ("{major}.{minor}", "x", "{major}"),
             ("attributes = {}", "attributes = { Jinja2 = \"jinja2\" }", "normalised name"),

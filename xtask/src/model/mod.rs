@@ -7,6 +7,7 @@ pub mod facts;
 pub mod located;
 pub mod nar;
 pub mod nix_edit;
+pub mod nixpkgs;
 pub mod plan;
 pub mod project;
 pub mod requirement;

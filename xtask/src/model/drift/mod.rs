@@ -80,14 +80,14 @@ pub fn find(
     before: Option<&[Distribution]>,
     expressions: &[Expression],
 ) -> Result<Vec<Finding>> {
-    let python = &config.upstream.python;
+    let python = config.python_at(&facts.release.version)?;
     let targets: Vec<Target> = config
         .catalog
         .systems
         .iter()
         .map(|system| Target::new(system, python))
         .collect::<Result<_>>()?;
-    let mut search = Search { config, facts, targets, expressions, found: Vec::new() };
+    let mut search = Search { config, facts, python, targets, expressions, found: Vec::new() };
     for package in config.packages_of(&facts.release.version) {
         search.package(package, before)?;
     }
@@ -105,6 +105,8 @@ pub fn find(
 struct Search<'a> {
     config: &'a Config,
     facts: &'a Facts,
+    /// The Python that the release is built with.
+    python: &'a str,
     targets: Vec<Target>,
     expressions: &'a [Expression],
     found: Vec<Finding>,
@@ -141,7 +143,6 @@ impl Search<'_> {
         self.source_and_metadata(package, project, distribution, &requirements);
         let needs = self.needs(package, project, distribution, &requirements);
         self.dependencies(package, &needs);
-        self.relaxed(package, &needs);
         let before = before.and_then(|all| all.iter().find(|other| other.name == package.name));
         if let Some(before) = before {
             self.bounds(package, project, distribution, &requirements, &before.parsed()?);

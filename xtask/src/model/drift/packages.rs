@@ -52,7 +52,7 @@ impl Search<'_> {
         project: &Project,
         distribution: &Distribution,
     ) -> Result<()> {
-        let ours = &self.config.upstream.python;
+        let ours = self.python;
         let stated = project.python.as_ref();
         let Some(range) = distribution.python.as_ref().or(stated.map(|range| &range.value)) else {
             return Ok(());
@@ -68,8 +68,8 @@ impl Search<'_> {
                 .map_or_else(|| distribution.to_string(), |range| range.place().to_string()),
             expressions: self.places(&package.name),
             answer: Answer::Person(
-                "move the expressions, and `upstream.python` in release.toml, to a Python that it \
-                 allows"
+                "in release.toml: a [[python]] that it allows for this version, by `since` and \
+                 `until`"
                     .to_owned(),
             ),
         });

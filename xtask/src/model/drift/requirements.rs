@@ -7,7 +7,7 @@ use super::{Answer, Finding, Search, Severity, edit, is_in, said, words};
 use crate::model::config::Package;
 use crate::model::facts::Distribution;
 use crate::model::located::Located;
-use crate::model::nix_edit::{Expression, ListChange, ListEdit, ListName};
+use crate::model::nix_edit::{ListChange, ListEdit, ListName};
 use crate::model::project::{HOLE, Project};
 use crate::model::requirement::{Requirement, normalised};
 
@@ -271,38 +271,6 @@ impl Search<'_> {
                 what: format!("does not require `{name}`, which its expressions list"),
                 upstream: distribution,
                 expressions: places,
-                answer: Answer::Edits(words(&edits), edits),
-            });
-        }
-        self.found.extend(found);
-    }
-
-    /// Bounds that the version in nixpkgs is known to exceed.
-    pub(super) fn relaxed(&mut self, package: &Package, needs: &BTreeMap<String, Need>) {
-        let mut found = Vec::new();
-        for need in needs.values() {
-            let Some(version) = self.config.nixpkgs.versions.get(&need.name) else { continue };
-            if need.requirements.iter().all(|requirement| requirement.allows(version)) {
-                continue;
-            }
-            let lacking: Vec<&Expression> = self
-                .of(&package.name)
-                .filter(|expression| !is_in(expression, ListName::RelaxDeps, &need.name))
-                .collect();
-            if lacking.is_empty() {
-                continue;
-            }
-            let change = ListChange::Add(need.name.clone(), None);
-            let edits: Vec<ListEdit> = lacking
-                .iter()
-                .map(|expression| edit(expression, ListName::RelaxDeps, change.clone()))
-                .collect();
-            found.push(Finding {
-                severity: Severity::Soft,
-                package: package.name.clone(),
-                what: format!("requires {}, and nixpkgs has {version}", need.stated()),
-                upstream: need.upstream.clone(),
-                expressions: lacking.iter().map(|it| format!("{}:{}", it.path, it.line)).collect(),
                 answer: Answer::Edits(words(&edits), edits),
             });
         }

@@ -368,29 +368,9 @@ fn what_no_release_did_yet() {
                 nix/combined/all.nix:19
                 nix/separate/all.nix:18
                 to do: in release.toml: its new `path`, or `until` on `dagster-pipes` with the last version that has it
-            hard dagster-shared excludes Python 3.12: it wants `>=3.13`
-                metadata of dagster-shared 1.12.1
-                nix/combined/all.nix:29
-                nix/separate/all.nix:28
-                to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
             hard dagster calls itself `1!0+dev` in its source, not `1.12.1`
                 python_modules/dagster/dagster/version.py:1
                 to do: find out from upstream what this tag is
-            hard dagster excludes Python 3.12: it wants `>=3.13`
-                python_modules/dagster/setup.py:81
-                nix/combined/all.nix:48
-                nix/separate/all.nix:47
-                to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
-            hard dagster-graphql excludes Python 3.12: it wants `>=3.13`
-                python_modules/dagster-graphql/setup.py:36
-                nix/combined/all.nix:90
-                nix/separate/all.nix:89
-                to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
-            hard dagster-webserver excludes Python 3.12: it wants `>=3.13`
-                python_modules/dagster-webserver/setup.py:45
-                nix/combined/all.nix:109
-                nix/separate/all.nix:108
-                to do: move the expressions, and `upstream.python` in release.toml, to a Python that it allows
         "#]],
     );
     // A package that release.toml does not have, and commands that go, come and are no names.
@@ -423,22 +403,6 @@ fn what_no_release_did_yet() {
                 no console script of that name
                 nix/combined/all.nix:146
                 removes dagster-webserver-debug from commands
-        "#]],
-    );
-    // A bound below what nixpkgs has, on something whose bound is not relaxed.
-    check(
-        |it| require(it, "dagster-graphql", "coloredlogs<15"),
-        expect![[r#"
-            hard dagster-graphql requires `coloredlogs<15`, and its expressions lack it
-                python_modules/dagster-graphql/setup.py:38
-                nix/combined/all.nix:99
-                nix/separate/all.nix:98
-                adds coloredlogs to dependencies
-            soft dagster-graphql requires `coloredlogs<15`, and nixpkgs has 15.0.1
-                python_modules/dagster-graphql/setup.py:38
-                nix/combined/all.nix:90
-                nix/separate/all.nix:89
-                adds coloredlogs to pythonRelaxDeps
         "#]],
     );
 }
