@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod drift;
+mod machines;
+mod partial;
 mod refusals;
 mod releases;
 mod scene;

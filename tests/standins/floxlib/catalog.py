@@ -4,6 +4,8 @@ import json
 import os
 import re
 
+# The systems that flox itself knows, not those of release.toml: a version that is there for all of them
+# is listed without a suffix.
 ALL_SYSTEMS = ["aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux"]
 
 

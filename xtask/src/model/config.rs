@@ -184,6 +184,7 @@ impl Config {
             anyhow::ensure!(self.variants.contains_key(&variant), "expected `[variant.{variant}]`");
         }
         anyhow::ensure!(is_catalog_name(&self.catalog.org), catalog_name_error(&self.catalog.org));
+        self.check_systems().context("in `catalog.systems`")?;
         self.check_names().context("in `nixpkgs`")?;
         for placeholder in ["{major}", "{minor}"] {
             anyhow::ensure!(
@@ -216,6 +217,18 @@ impl Config {
                     entry.version
                 );
             }
+        }
+        Ok(())
+    }
+
+    fn check_systems(&self) -> Result<()> {
+        let systems = &self.catalog.systems;
+        anyhow::ensure!(!systems.is_empty(), "expected a Nix system, found none");
+        for (i, system) in systems.iter().enumerate() {
+            anyhow::ensure!(
+                !systems[..i].contains(system),
+                "expected `{system}` once, found it twice"
+            );
         }
         Ok(())
     }
@@ -279,6 +292,11 @@ impl Config {
         })
     }
 
+    /// Every Python that some version of Dagster is built with, as `3.12`.
+    pub fn pythons(&self) -> impl Iterator<Item = &str> {
+        self.pythons.iter().map(|entry| entry.version.as_str())
+    }
+
     /// The Python that a version of Dagster is built with, as `3.12`.
     ///
     /// # Errors
@@ -291,6 +309,14 @@ impl Config {
             .hint("move a `since` or an `until`; upstream's `Requires-Python` says what it allows")
         })?;
         Ok(&entry.version)
+    }
+
+    /// What the package of an attribute calls itself at a version of Dagster.
+    pub fn version_of(&self, attribute: &str, version: &Version) -> String {
+        self.packages
+            .iter()
+            .find(|package| package.name == attribute)
+            .map_or_else(|| version.to_string(), |package| package.version_at(version))
     }
 
     /// The attribute of a distribution: one of ours, or one of nixpkgs' Python packages.
@@ -397,7 +423,10 @@ mod tests {
         for (version, expected) in
             [("1.10.6", "0.26.6"), ("1.10.17", "0.26.17"), ("1.10.18", "1.10.18")]
         {
-            assert_eq!(shared.version_at(&version.parse().unwrap()), expected);
+            let version = version.parse().unwrap();
+            assert_eq!(shared.version_at(&version), expected);
+            assert_eq!(config.version_of("dagster-shared", &version), expected);
+            assert_eq!(config.version_of("dagster-complete", &version), version.to_string());
         }
     }
 
@@ -438,6 +467,7 @@ mod tests {
             ("until = \"1.11.2\"", "upto = \"1.11.2\"", "unknown field `upto`"),
             ("org = \"dagster-flox\"", "org = \"a b\"", "organization"),
             ("{major}.{minor}", "x", "{major}"),
+            ("systems = [", "systems = [\"x86_64-linux\", ", "once"),
             ("attributes = {}", "attributes = { Jinja2 = \"jinja2\" }", "normalised name"),
             ("attributes = {}", "attributes = { a = \"b; c\" }", "name of an attribute"),
         ] {

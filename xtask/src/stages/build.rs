@@ -1,6 +1,6 @@
 //! `build`: `flox build` of every package of a variant.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use semver::Version;
@@ -75,13 +75,56 @@ pub fn build(checkout: &Checkout, variant: Variant) -> Result<Built> {
             let path = link.canonicalize().with_context(|| {
                 format!("expected `flox build` to leave `{}`, found nothing", link.display())
             })?;
+            check_name(&path, attribute, &checkout.config.version_of(attribute, &version))?;
             Ok(BuiltOutput { attribute: attribute.to_owned(), path })
         })
         .collect::<Result<_>>()?;
     Ok(Built { variant, version, tree, outputs })
 }
 
+/// Refuses an output whose name says another version than the catalog will be asked for. Store
+/// paths are named `HASH-[PYTHON-]NAME-VERSION`; one that is not named after its attribute says
+/// nothing.
+fn check_name(path: &Path, attribute: &str, expected: &str) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let found = name.rsplit_once(&format!("-{attribute}-")).map(|(_, version)| version);
+    if found.is_none_or(|found| found == expected) {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "expected `{attribute}` to be built as version `{expected}`, found `{}`",
+        path.display()
+    ))
+    .hint(
+        "the `version` of its expression and the `versions` of the package in release.toml differ",
+    )
+    .into())
+}
+
 /// Where flox links to what it built.
 pub(super) fn link(checkout: &Checkout, attribute: &str) -> PathBuf {
     checkout.root.join(flox::DIR).join(format!("result-{attribute}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_output_says_its_version() {
+        let check = |name: &str, attribute, version| {
+            let path = Path::new("/nix/store").join(format!("{}-{name}", "0".repeat(32)));
+            check_name(&path, attribute, version).is_ok()
+        };
+        for (name, attribute, version, expected) in [
+            ("python3.12-dagster-shared-0.26.6", "dagster-shared", "0.26.6", true),
+            ("python3.12-dagster-shared-1.10.6", "dagster-shared", "0.26.6", false),
+            ("dagster-complete-1.10.6", "dagster-complete", "1.10.6", true),
+            ("dagster-src-1.10.5", "dagster-src", "1.10.6", false),
+            ("python3.12-dagster-1.12.10", "dagster", "1.12.1", false),
+            ("source", "dagster-src", "1.10.6", true),
+        ] {
+            assert_eq!(check(name, attribute, version), expected, "{name}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod bump;
+pub mod catalog;
 pub mod doctor;
 pub mod inspect;
 pub mod prefetch;

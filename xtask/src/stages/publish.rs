@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use semver::Version;
 
+use super::catalog::{self, Entry, Package};
 use super::smoke::{self, Smoked};
 use crate::checkout::Checkout;
 use crate::cli::{OrgArg, VariantArg};
@@ -28,8 +28,8 @@ pub struct Args {
 
 /// One package that users can install now.
 pub struct Published {
-    /// `ORG/PACKAGE@VERSION`.
-    pub package: String,
+    /// What the catalog has of it by now.
+    pub entry: Entry,
     pub system: String,
     /// Was it this run that published it?
     pub is_new: bool,
@@ -40,7 +40,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     check_flox(checkout, org)?;
     check_git(checkout)?;
     let smoked = smoke::build_and_smoke(checkout, args.variant.variants(), &args.smoke)?;
-    report(&publish(checkout, &smoked, org)?);
+    report(checkout, &publish(checkout, &smoked, org)?);
     Ok(())
 }
 
@@ -65,33 +65,31 @@ pub fn publish(checkout: &Checkout, smoked: &[Smoked], org: &str) -> Result<Vec<
             .into());
         }
         for output in &built.outputs {
-            match publish_one(&flox, org, &output.attribute, &built.version, &system) {
+            let package = Package::new(&checkout.config, org, &output.attribute, &built.version);
+            match publish_one(&flox, &package, &system) {
                 Ok(published) => done.push(published),
-                Err(error) => return Err(stopped(&done, org, &output.attribute, error)),
+                Err(error) => return Err(stopped(&done, &package, error)),
             }
         }
     }
     Ok(done)
 }
 
-fn publish_one(
-    flox: &Flox<'_>,
-    org: &str,
-    attribute: &str,
-    version: &Version,
-    system: &str,
-) -> Result<Published> {
-    let package = format!("{org}/{attribute}@{version}");
-    let published =
-        |is_new| Published { package: package.clone(), system: system.to_owned(), is_new };
-    if is_published(flox, org, attribute, version, system)? {
+fn publish_one(flox: &Flox<'_>, package: &Package, system: &str) -> Result<Published> {
+    let published = |entry, is_new| Published { entry, system: system.to_owned(), is_new };
+    let entry = package.ask(flox)?;
+    if entry.is_for(system) {
         ui::step("Skipped", format!("{package}: in the catalog already for {system}"));
-        return Ok(published(false));
+        return Ok(published(entry, false));
     }
     ui::step("Publishing", format!("{package} for {system}"));
-    let outcome = flox.publish(attribute, org)?;
+    let outcome = flox.publish(&package.attribute, &package.org)?;
     let deadline = Instant::now() + VISIBLE_WITHIN;
-    while !is_published(flox, org, attribute, version, system)? {
+    loop {
+        let entry = package.ask(flox)?;
+        if entry.is_for(system) {
+            return Ok(published(entry, outcome == Outcome::Published));
+        }
         if Instant::now() >= deadline {
             return Err(Failure::failed(format!(
                 "expected `{package}` for {system} in the catalog, `flox show` does not list it"
@@ -101,34 +99,20 @@ fn publish_one(
         }
         std::thread::sleep(Duration::from_secs(2));
     }
-    Ok(published(outcome == Outcome::Published))
-}
-
-/// Is this version in the catalog for this system?
-pub fn is_published(
-    flox: &Flox<'_>,
-    org: &str,
-    attribute: &str,
-    version: &Version,
-    system: &str,
-) -> Result<bool> {
-    Ok(flox.show(org, attribute)?.iter().any(|listed| listed.is_for(version, system)))
 }
 
 /// The error of a run that stopped at one package; what is in the catalog by then decides the
 /// status.
-fn stopped(done: &[Published], org: &str, attribute: &str, error: anyhow::Error) -> anyhow::Error {
+fn stopped(done: &[Published], package: &Package, error: anyhow::Error) -> anyhow::Error {
     if done.is_empty() {
-        return Failure::failed(format!(
-            "failed to publish `{org}/{attribute}`; nothing was published"
-        ))
-        .caused_by(error)
-        .hint("run the same command again: what is done is skipped")
-        .into();
+        return Failure::failed(format!("failed to publish `{package}`; nothing was published"))
+            .caused_by(error)
+            .hint("run the same command again: what is done is skipped")
+            .into();
     }
-    let names: Vec<String> = done.iter().map(|done| format!("`{}`", done.package)).collect();
+    let names: Vec<String> = done.iter().map(|done| format!("`{}`", done.entry.package)).collect();
     Failure::partial(format!(
-        "published in part: {} in the catalog, `{org}/{attribute}` is not",
+        "published in part: {} in the catalog, `{package}` is not",
         match names.as_slice() {
             [one] => format!("{one} is"),
             _ => format!("{} are", names.join(", ")),
@@ -139,12 +123,14 @@ fn stopped(done: &[Published], org: &str, attribute: &str, error: anyhow::Error)
     .into()
 }
 
-/// Tells people what they can install now.
-pub fn report(published: &[Published]) {
-    for Published { package, system, is_new } in published {
+/// Tells people what they can install now, and what is missing for other systems.
+pub fn report(checkout: &Checkout, published: &[Published]) {
+    for Published { entry: Entry { package, .. }, system, is_new } in published {
         let verb = if *is_new { "Published" } else { "Present" };
         ui::step(verb, format!("{package} for {system}: flox install {package}"));
     }
+    let entries: Vec<Entry> = published.iter().map(|published| published.entry.clone()).collect();
+    catalog::report_gaps(&entries, &checkout.config.catalog.systems);
 }
 
 /// Checks, before anything slow, that flox is here and somebody is logged in.

@@ -6,7 +6,7 @@ use semver::Version;
 use super::bump::DriftArg;
 use super::publish::{self, Published};
 use super::smoke;
-use super::{bump, inspect};
+use super::{bump, catalog, inspect};
 use crate::checkout::Checkout;
 use crate::cli::{OrgArg, VariantArg};
 use crate::failure::Failure;
@@ -15,7 +15,6 @@ use crate::model::config::Variant;
 use crate::model::facts::Facts;
 use crate::model::version;
 use crate::tools::edits::Edits;
-use crate::tools::flox::Flox;
 use crate::tools::git::BranchAt;
 use crate::ui;
 
@@ -30,6 +29,9 @@ pub struct Args {
     /// Stop before the commit is made: bump, build and smoke, then put the files back
     #[arg(long)]
     no_publish: bool,
+    /// Stop after the push: bump, build, smoke, commit and push, which needs no FloxHub login
+    #[arg(long, conflicts_with = "no_publish")]
+    commit_only: bool,
     #[command(flatten)]
     drift: DriftArg,
     #[command(flatten)]
@@ -58,7 +60,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     Edits::recover(checkout)?;
     check_clean(checkout)?;
     let branch = current_branch(checkout)?;
-    if !args.no_publish {
+    if !args.no_publish && !args.commit_only {
         publish::check_flox(checkout, org)?;
     }
     checkout.git().fetch(&checkout.config.git.remote)?;
@@ -74,7 +76,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let published = published?;
     back?;
     if let Some(published) = published {
-        publish::report(&published);
+        publish::report(checkout, &published);
     }
     Ok(())
 }
@@ -95,9 +97,14 @@ fn release_here(
         bump::explain(&plan);
         bump::check_decided(&plan)?;
     }
-    if plan.is_empty() && (args.no_publish || is_released(checkout, variants, &version, org)?) {
-        ui::step("Finished", format!("{version} is released already: nothing to do"));
-        return Ok(None);
+    if plan.is_empty() && is_pushed(checkout)? {
+        let entries = catalog::ask(checkout, org, variants, &version)?;
+        let system = publish::system()?;
+        if entries.iter().all(|entry| entry.is_for(&system)) {
+            ui::step("Finished", format!("{version} is released already: nothing to do"));
+            catalog::report_gaps(&entries, &checkout.config.catalog.systems);
+            return Ok(None);
+        }
     }
     bump::explain(&plan);
 
@@ -127,6 +134,10 @@ fn release_here(
     }
     edits.keep()?;
     push(checkout, branch, &version)?;
+    if args.commit_only {
+        ui::step("Stopped", format!("{version} is committed and pushed; nothing was published"));
+        return Ok(None);
+    }
     publish::publish(checkout, &smoked, org).map(Some)
 }
 
@@ -314,28 +325,11 @@ fn check_in_step_with_remote(checkout: &Checkout, branch: &str, version: &Versio
     Ok(())
 }
 
-/// Is every package of a version in the catalog for this system, and the branch pushed?
-fn is_released(
-    checkout: &Checkout,
-    variants: &[Variant],
-    version: &Version,
-    org: &str,
-) -> Result<bool> {
+/// Has the branch an upstream that has its last commit?
+fn is_pushed(checkout: &Checkout) -> Result<bool> {
     let git = checkout.git();
     let Some(upstream) = git.upstream()? else { return Ok(false) };
-    if git.count_not_in("HEAD", &upstream)? > 0 {
-        return Ok(false);
-    }
-    let flox = Flox::new(&checkout.root);
-    let system = publish::system()?;
-    for &variant in variants {
-        for attribute in checkout.config.attributes_of(variant, version) {
-            if !publish::is_published(&flox, org, attribute, version, &system)? {
-                return Ok(false);
-            }
-        }
-    }
-    Ok(true)
+    Ok(git.count_not_in("HEAD", &upstream)? == 0)
 }
 
 fn check_clean(checkout: &Checkout) -> Result<()> {

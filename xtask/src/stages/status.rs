@@ -1,23 +1,31 @@
 //! `status`: pinned, upstream, published, side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use semver::Version;
 use serde::Serialize;
 
+use super::catalog::{self, Entry, Package};
 use super::{publish, watch};
 use crate::checkout::Checkout;
-use crate::cli::{Format, OrgArg};
-use crate::model::config::Variant;
-use crate::tools::flox::Flox;
+use crate::cli::{Format, OrgArg, VariantArg};
+use crate::failure::Failure;
+use crate::model::version;
 use crate::ui;
 
 /// Show pinned, upstream and published, side by side
 #[derive(clap::Args)]
 pub struct Args {
+    /// Ask the catalog for this version, not for the pinned one
+    version: Option<String>,
+    /// End with status 4 when the version is published in part, with 1 when nothing of it is
+    #[arg(long)]
+    check: bool,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    variant: VariantArg,
     #[command(flatten)]
     org: OrgArg,
 }
@@ -28,15 +36,25 @@ struct Status {
     pinned: Version,
     /// The newest version that upstream finished; `null` when upstream cannot be asked.
     upstream: Option<Version>,
+    /// The version of Dagster that the catalog was asked for.
+    version: Version,
     system: String,
-    /// Per package, whether the pinned version is in the catalog for this system; `null` when the
-    /// catalog cannot be asked.
+    /// Per package, whether it is in the catalog for this system; `null` when the catalog cannot
+    /// be asked.
     published: BTreeMap<String, Option<bool>>,
+    /// Per package, what it calls itself at that version of Dagster.
+    versions: BTreeMap<String, String>,
+    /// The same as `published`, for every system of `release.toml`.
+    systems: BTreeMap<String, BTreeMap<String, Option<bool>>>,
 }
 
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let org = args.org.resolve(checkout)?;
     let pinned = checkout.pinned_version()?;
+    let version = match &args.version {
+        Some(text) => version::parse(text)?,
+        None => pinned.clone(),
+    };
     let upstream = match watch::look(checkout) {
         Ok(upstream) => Some(upstream.newest),
         Err(error) => {
@@ -44,40 +62,87 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
             None
         }
     };
-    let system = publish::system()?;
-    let flox = Flox::new(&checkout.root);
-    let has_flox = flox.version()?.is_some();
-    if !has_flox {
-        ui::warning("command not found: `flox`; the catalog was not asked");
-    }
-    let mut published = BTreeMap::new();
-    for variant in [Variant::Separate, Variant::Combined] {
-        for attribute in checkout.config.attributes_of(variant, &pinned) {
-            let package = format!("{org}/{attribute}");
-            let is_published = has_flox
-                .then(|| publish::is_published(&flox, org, attribute, &pinned, &system))
-                .transpose()
-                .unwrap_or_else(|error| {
-                    ui::warning(format!("{error:#}"));
-                    None
-                });
-            published.insert(package, is_published);
-        }
-    }
-    let status = Status { pinned, upstream, system, published };
+    let variants = args.variant.variants();
+    let packages = catalog::packages(&checkout.config, org, variants, &version);
+    let flox = catalog::flox(checkout);
+    let answers: Vec<Result<Entry>> = match &flox {
+        Ok(flox) => packages.iter().map(|package| package.ask(flox)).collect(),
+        Err(error) => packages.iter().map(|_| Err(anyhow::anyhow!("{error:#}"))).collect(),
+    };
+    let systems = &checkout.config.catalog.systems;
+    let status =
+        Status::new(pinned, upstream, version, publish::system()?, systems, &packages, &answers);
     match args.format {
         Format::Json => ui::print(&format!("{}\n", serde_json::to_string_pretty(&status)?)),
         Format::Text => ui::print(&status.text()),
     }
+    if args.check {
+        return check(&status.version, answers, systems);
+    }
+    let errors = answers.iter().filter_map(|answer| answer.as_ref().err());
+    for error in errors.map(|error| format!("{error:#}")).collect::<BTreeSet<_>>() {
+        ui::warning(format!("the catalog cannot be asked: {error}"));
+    }
     Ok(())
 }
 
+/// Is all of a version in the catalog, for every system?
+fn check(version: &Version, answers: Vec<Result<Entry>>, systems: &[String]) -> Result<()> {
+    let entries: Vec<Entry> = answers.into_iter().collect::<Result<_>>()?;
+    let gaps = catalog::gaps(&entries, systems);
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    if gaps.iter().any(|gap| gap.is_all && gap.systems.len() == systems.len()) {
+        return Err(Failure::failed(format!(
+            "expected {version} in the catalog for {}, found nothing of it",
+            systems.join(", ")
+        ))
+        .hint(format!("`cargo xtask release {version}`"))
+        .into());
+    }
+    let missing: Vec<String> = gaps.iter().map(catalog::Gap::to_string).collect();
+    Err(Failure::partial(format!(
+        "{version} is published in part; missing: {}",
+        missing.join("; ")
+    ))
+    .hint(format!(
+        "`cargo xtask release {version}` on a machine of each of these systems, or the workflow \
+         again: what is published is skipped"
+    ))
+    .into())
+}
+
 impl Status {
+    fn new(
+        pinned: Version,
+        upstream: Option<Version>,
+        version: Version,
+        system: String,
+        systems: &[String],
+        packages: &[Package],
+        answers: &[Result<Entry>],
+    ) -> Self {
+        let is_for = |system: &str| {
+            let known = |answer: &Result<Entry>| Some(answer.as_ref().ok()?.is_for(system));
+            packages.iter().zip(answers).map(|(it, answer)| (it.path(), known(answer))).collect()
+        };
+        Self {
+            pinned,
+            upstream,
+            version,
+            published: is_for(&system),
+            versions: packages.iter().map(|it| (it.path(), it.version.clone())).collect(),
+            systems: systems.iter().map(|system| (system.clone(), is_for(system))).collect(),
+            system,
+        }
+    }
+
     fn text(&self) -> String {
         let upstream = self.upstream.as_ref().map_or("unknown".to_owned(), Version::to_string);
         let mut text = format!(
             "{:<10} {}\n{:<10} {upstream}\n{:<10} {} for {}\n",
-            "pinned", self.pinned, "upstream", "published", self.pinned, self.system
+            "pinned", self.pinned, "upstream", "published", self.version, self.system
         );
         for (package, is_published) in &self.published {
             let word = match is_published {
@@ -85,7 +150,17 @@ impl Status {
                 Some(false) => "no",
                 None => "unknown",
             };
-            text.push_str(&format!("  {word:<8} {package}\n"));
+            text.push_str(&format!("  {word:<8} {package}@{}", self.versions[package]));
+            let missing: Vec<&str> = self
+                .systems
+                .iter()
+                .filter(|(_, packages)| packages[package] == Some(false))
+                .map(|(system, _)| system.as_str())
+                .collect();
+            if !missing.is_empty() {
+                text.push_str(&format!(", missing for {}", missing.join(", ")));
+            }
+            text.push('\n');
         }
         text
     }

@@ -8,9 +8,12 @@ use clap::ValueEnum;
 use semver::Version;
 use serde::Serialize;
 
+use super::catalog::{self, Gap};
 use super::inspect::{self, OnIndex};
 use crate::checkout::Checkout;
+use crate::cli::OrgArg;
 use crate::failure::Failure;
+use crate::model::config::Variant;
 use crate::model::version;
 use crate::tools::github::GitHub;
 use crate::ui;
@@ -24,6 +27,11 @@ pub struct Args {
     /// Look once and end
     #[arg(long, required = true)]
     once: bool,
+    /// Ask the catalog too: a pinned version that some system lacks is due for a release again
+    #[arg(long)]
+    catalog: bool,
+    #[command(flatten)]
+    org: OrgArg,
     /// How to print it; `github` also writes GITHUB_OUTPUT
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -47,6 +55,12 @@ pub struct Upstream {
     pub is_new: bool,
     /// Newer versions that are tagged and cannot be released.
     pub unfinished: Vec<Unfinished>,
+    /// What systems of `release.toml` lack of the pinned version; `null` when the catalog was not
+    /// asked.
+    pub missing: Option<Vec<Gap>>,
+    /// The version that a release is due for: `newest` if it is new, else `pinned` if some of it
+    /// is missing in the catalog.
+    pub release: Option<Version>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -57,7 +71,13 @@ pub struct Unfinished {
 
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     debug_assert!(args.once);
-    let upstream = look(checkout)?;
+    let mut upstream = look(checkout)?;
+    if args.catalog {
+        let org = args.org.resolve(checkout)?;
+        let variants = [Variant::Separate, Variant::Combined];
+        let entries = catalog::ask(checkout, org, &variants, &upstream.pinned)?;
+        upstream = upstream.with_missing(catalog::gaps(&entries, &checkout.config.catalog.systems));
+    }
     match args.format {
         Format::Text => ui::print(&upstream.text()),
         Format::Json => ui::print(&format!("{}\n", serde_json::to_string_pretty(&upstream)?)),
@@ -80,20 +100,37 @@ pub fn look(checkout: &Checkout) -> Result<Upstream> {
     for version in newer.into_iter().take(LOOKED_AT) {
         let why = match inspect::on_index(checkout, &version)? {
             OnIndex::Whole(_) => {
-                return Ok(Upstream { pinned, newest: version, is_new: true, unfinished });
+                return Ok(Upstream {
+                    pinned,
+                    release: Some(version.clone()),
+                    newest: version,
+                    is_new: true,
+                    unfinished,
+                    missing: None,
+                });
             }
             OnIndex::Missing(missing) => format!("not on PyPI: {}", missing.join(", ")),
             OnIndex::Yanked(yanked) => format!("yanked on PyPI: {}", yanked.join(", ")),
         };
         unfinished.push(Unfinished { version, why });
     }
-    Ok(Upstream { newest: pinned.clone(), pinned, is_new: false, unfinished })
+    let newest = pinned.clone();
+    Ok(Upstream { newest, pinned, is_new: false, unfinished, missing: None, release: None })
 }
 
 impl Upstream {
+    /// Adds what the catalog lacks of the pinned version.
+    fn with_missing(mut self, gaps: Vec<Gap>) -> Self {
+        if self.release.is_none() && !gaps.is_empty() {
+            self.release = Some(self.pinned.clone());
+        }
+        self.missing = Some(gaps);
+        self
+    }
+
     /// A few lines for people.
     pub fn text(&self) -> String {
-        let Self { pinned, newest, is_new, unfinished } = self;
+        let Self { pinned, newest, is_new, unfinished, missing, .. } = self;
         let mut text = if *is_new {
             format!("new: {newest} (pinned: {pinned})\n")
         } else {
@@ -102,13 +139,17 @@ impl Upstream {
         for Unfinished { version, why } in unfinished {
             text.push_str(&format!("unfinished: {version}: {why}\n"));
         }
+        for gap in missing.iter().flatten() {
+            text.push_str(&format!("missing: {pinned}: {gap}\n"));
+        }
         text
     }
 
     /// Prints `key=value` lines and appends them to the file that Actions names in `GITHUB_OUTPUT`.
     fn write_github_output(&self) -> Result<()> {
-        let Self { pinned, newest, is_new, .. } = self;
-        let lines = format!("new={is_new}\nversion={newest}\npinned={pinned}\n");
+        let Self { pinned, newest, is_new, release, .. } = self;
+        let release = release.as_ref().map(Version::to_string).unwrap_or_default();
+        let lines = format!("new={is_new}\nversion={newest}\npinned={pinned}\nrelease={release}\n");
         ui::print(&lines);
         let Some(path) = std::env::var_os("GITHUB_OUTPUT") else {
             return Err(Failure::usage(

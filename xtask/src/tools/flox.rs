@@ -16,7 +16,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use semver::Version;
 
 use super::command::{CREDENTIALS, Output};
 use crate::failure::Failure;
@@ -48,14 +47,14 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     pub version: String,
-    /// `None`: all four systems.
+    /// `None`: all four systems that flox knows, not those of `release.toml`.
     pub systems: Option<Vec<String>>,
 }
 
 impl Listed {
     /// Is this version there for that system?
-    pub fn is_for(&self, version: &Version, system: &str) -> bool {
-        self.version == version.to_string()
+    pub fn is_for(&self, version: &str, system: &str) -> bool {
+        self.version == version
             && self.systems.as_ref().is_none_or(|systems| systems.iter().any(|s| s == system))
     }
 }
