@@ -7,13 +7,15 @@
   lib,
   fetchFromGitHub,
   fetchPypi,
-  python312,
-  python312Packages,
+  python313,
   stdenvNoCC,
 }:
 
 let
   version = "1.12.1";
+
+  python = python313;
+  pythonPackages = python.pkgs;
 
   # Upstream split dagster-shared off in 1.10.6.
   hasShared = lib.versionAtLeast version "1.10.6";
@@ -30,14 +32,14 @@ let
     hash = "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=";
   };
 
-  dagster-pipes = python312Packages.buildPythonPackage {
+  dagster-pipes = pythonPackages.buildPythonPackage {
     pname = "dagster-pipes";
     inherit version;
     pyproject = true;
 
     src = "${dagster-src}/python_modules/dagster-pipes";
 
-    build-system = [ python312Packages.setuptools ];
+    build-system = [ pythonPackages.setuptools ];
 
     pythonImportsCheck = [ "dagster_pipes" ];
 
@@ -47,7 +49,7 @@ let
     };
   };
 
-  dagster-shared = python312Packages.buildPythonPackage {
+  dagster-shared = pythonPackages.buildPythonPackage {
     pname = "dagster-shared";
     # Numbered like upstream's integrations until it joined the others.
     version =
@@ -56,15 +58,15 @@ let
 
     src = "${dagster-src}/python_modules/libraries/dagster-shared";
 
-    build-system = [ python312Packages.setuptools ];
+    build-system = [ pythonPackages.setuptools ];
 
     dependencies = [
-      python312Packages.packaging
-      python312Packages.platformdirs
-      python312Packages.pydantic
-      python312Packages.pyyaml
-      python312Packages.tomlkit
-      python312Packages.typing-extensions
+      pythonPackages.packaging
+      pythonPackages.platformdirs
+      pythonPackages.pydantic
+      pythonPackages.pyyaml
+      pythonPackages.tomlkit
+      pythonPackages.typing-extensions
     ];
 
     pythonImportsCheck = [ "dagster_shared" ];
@@ -75,53 +77,111 @@ let
     };
   };
 
+  # Makes the commands of a package find what it needs by where they stand, with nothing exported that
+  # another interpreter would read. `lib/dagster/PACKAGE` is laid out like a virtual environment: its
+  # interpreter has the packages on its path, and so has each process that Dagster starts as
+  # `sys.executable`. A command runs by the one of the profile that it was called in, which also finds
+  # what is installed there, with what that needs: `dagster dev` starts a webserver beside it.
+  installCommands = package: dependencies: ''
+    home=$out/lib/dagster/${package}
+    mkdir -p $home/bin $home/${python.sitePackages} $out/lib/dagster/${python.libPrefix}
+    ln -s ${python.interpreter} $home/bin/${python.executable}
+    printf 'home = %s\ninclude-system-site-packages = false\n' ${python}/bin > $home/pyvenv.cfg
+    echo $out/${python.sitePackages}:${pythonPackages.makePythonPath dependencies} \
+      > $out/lib/dagster/${python.libPrefix}/${package}
+
+    echo "import _dagster_packages" > $home/${python.sitePackages}/packages.pth
+    cat > $home/${python.sitePackages}/_dagster_packages.py <<'EOF'
+    """Adds the packages that belong to this interpreter: its own, those beside it, the profile's."""
+
+    import os
+    import site
+    import sys
+
+    own = os.path.basename(sys.prefix)
+    version = "python%d.%d" % sys.version_info[:2]
+    lib = os.path.dirname(os.path.dirname(sys.prefix))
+    lists = os.path.join(lib, "dagster", version)
+    paths = []
+    for package in sorted(os.listdir(lists), key=lambda package: (package != own, package)):
+        with open(os.path.join(lists, package)) as file:
+            paths += file.read().strip().split(":")
+    paths.append(os.path.join(lib, version, "site-packages"))
+    known = site._init_pathinfo()
+    for path in dict.fromkeys(filter(None, paths)):
+        site.addsitedir(path, known)
+    EOF
+
+    for command in $out/bin/*; do
+      mv $command $home/bin
+      cat > $command <<'EOF'
+    #!${python.interpreter} -IS
+    """Runs this command by the interpreter of the first profile on the way to it."""
+
+    import os
+    import sys
+
+    name = os.path.basename(os.path.realpath(__file__))
+    here = os.path.abspath(sys.argv[0])
+    while True:
+        profile = os.path.dirname(os.path.dirname(here))
+        home = os.path.join(profile, "lib/dagster/${package}/bin")
+        python = os.path.join(home, "${python.executable}")
+        if os.path.exists(python) or not os.path.islink(here):
+            os.execv(python, [python, os.path.join(home, name), *sys.argv[1:]])
+        here = os.path.join(os.path.dirname(here), os.readlink(here))
+    EOF
+      chmod +x $command
+    done
+  '';
+
   dagster-dependencies = [
     dagster-pipes
-    python312Packages.alembic
-    python312Packages.antlr4-python3-runtime
-    python312Packages.click
-    python312Packages.coloredlogs
-    python312Packages.docstring-parser
-    python312Packages.filelock
-    python312Packages.grpcio
-    python312Packages.grpcio-health-checking
-    python312Packages.jinja2
-    python312Packages.protobuf
-    python312Packages.python-dotenv
-    python312Packages.pytz
-    python312Packages.requests
-    python312Packages.rich
-    python312Packages.setuptools
-    python312Packages.six
-    python312Packages.sqlalchemy
-    python312Packages.structlog
-    python312Packages.tabulate
-    python312Packages.tomli
-    python312Packages.toposort
-    python312Packages.tqdm
-    python312Packages.tzdata
-    python312Packages.universal-pathlib
-    python312Packages.watchdog
+    pythonPackages.alembic
+    pythonPackages.antlr4-python3-runtime
+    pythonPackages.click
+    pythonPackages.coloredlogs
+    pythonPackages.docstring-parser
+    pythonPackages.filelock
+    pythonPackages.grpcio
+    pythonPackages.grpcio-health-checking
+    pythonPackages.jinja2
+    pythonPackages.protobuf
+    pythonPackages.python-dotenv
+    pythonPackages.pytz
+    pythonPackages.requests
+    pythonPackages.rich
+    pythonPackages.setuptools
+    pythonPackages.six
+    pythonPackages.sqlalchemy
+    pythonPackages.structlog
+    pythonPackages.tabulate
+    pythonPackages.tomli
+    pythonPackages.toposort
+    pythonPackages.tqdm
+    pythonPackages.tzdata
+    pythonPackages.universal-pathlib
+    pythonPackages.watchdog
   ]
   ++ lib.optionals hasShared [
     dagster-shared
   ]
   # These moved to dagster-shared.
   ++ lib.optionals (lib.versionOlder version "1.10.18") [
-    python312Packages.packaging
-    python312Packages.pydantic
-    python312Packages.pyyaml
-    python312Packages.typing-extensions
+    pythonPackages.packaging
+    pythonPackages.pydantic
+    pythonPackages.pyyaml
+    pythonPackages.typing-extensions
   ];
 
-  dagster = python312Packages.buildPythonPackage {
+  dagster = pythonPackages.buildPythonPackage {
     pname = "dagster";
     inherit version;
     pyproject = true;
 
     src = "${dagster-src}/python_modules/dagster";
 
-    build-system = [ python312Packages.setuptools ];
+    build-system = [ pythonPackages.setuptools ];
 
     dependencies = dagster-dependencies;
 
@@ -132,78 +192,69 @@ let
       "protobuf"
     ];
 
-    # Dagster runs code locations, the daemon's runs and so on as `sys.executable -m dagster`. The bare
-    # interpreter of a wrapped script sees no packages, so children get the closure by PYTHONPATH.
-    makeWrapperArgs = [
-      "--prefix"
-      "PYTHONPATH"
-      ":"
-      "${placeholder "out"}/${python312.sitePackages}:${python312Packages.makePythonPath dagster-dependencies}"
-    ];
+    dontWrapPythonPrograms = true;
+    postFixup = installCommands "dagster" dagster-dependencies;
 
     pythonImportsCheck = [ "dagster" ];
 
     meta = {
       inherit changelog;
       license = lib.licenses.asl20;
+      mainProgram = "dagster";
     };
   };
 
   dagster-graphql-dependencies = [
     dagster
-    python312Packages.gql
-    python312Packages.graphene
-    python312Packages.requests
-    python312Packages.requests-toolbelt # of gql[requests]
-    python312Packages.starlette
+    pythonPackages.gql
+    pythonPackages.graphene
+    pythonPackages.requests
+    pythonPackages.requests-toolbelt # of gql[requests]
+    pythonPackages.starlette
   ];
 
-  dagster-graphql = python312Packages.buildPythonPackage {
+  dagster-graphql = pythonPackages.buildPythonPackage {
     pname = "dagster-graphql";
     inherit version;
     pyproject = true;
 
     src = "${dagster-src}/python_modules/dagster-graphql";
 
-    build-system = [ python312Packages.setuptools ];
+    build-system = [ pythonPackages.setuptools ];
 
     dependencies = dagster-graphql-dependencies;
 
     # nixpkgs is ahead of upstream's upper bound.
     pythonRelaxDeps = [ "gql" ];
 
-    # For child processes, as in dagster.
-    makeWrapperArgs = [
-      "--prefix"
-      "PYTHONPATH"
-      ":"
-      "${placeholder "out"}/${python312.sitePackages}:${python312Packages.makePythonPath dagster-graphql-dependencies}"
-    ];
+    dontWrapPythonPrograms = true;
+    postFixup = installCommands "dagster-graphql" dagster-graphql-dependencies;
 
     pythonImportsCheck = [ "dagster_graphql" ];
 
     meta = {
       inherit changelog;
       license = lib.licenses.asl20;
+      mainProgram = "dagster-graphql";
     };
   };
 
   dagster-webserver-dependencies = [
     dagster
     dagster-graphql
-    python312Packages.click
-    python312Packages.starlette
-    python312Packages.uvicorn
+    pythonPackages.click
+    pythonPackages.starlette
+    pythonPackages.uvicorn
     # of uvicorn[standard]
-    python312Packages.httptools
-    python312Packages.python-dotenv
-    python312Packages.pyyaml
-    python312Packages.uvloop
-    python312Packages.watchfiles
-    python312Packages.websockets
+    pythonPackages.httptools
+    pythonPackages.python-dotenv
+    pythonPackages.pyyaml
+    pythonPackages.uvloop
+    pythonPackages.watchfiles
+    pythonPackages.websockets
   ];
 
-  dagster-webserver = python312Packages.buildPythonPackage {
+  dagster-webserver = pythonPackages.buildPythonPackage {
     pname = "dagster-webserver";
     inherit version;
     format = "wheel";
@@ -221,25 +272,20 @@ let
 
     dependencies = dagster-webserver-dependencies;
 
-    # For child processes, as in dagster.
-    makeWrapperArgs = [
-      "--prefix"
-      "PYTHONPATH"
-      ":"
-      "${placeholder "out"}/${python312.sitePackages}:${python312Packages.makePythonPath dagster-webserver-dependencies}"
-    ];
+    dontWrapPythonPrograms = true;
+    postFixup = installCommands "dagster-webserver" dagster-webserver-dependencies;
 
     pythonImportsCheck = [ "dagster_webserver" ];
 
     meta = {
       inherit changelog;
       license = lib.licenses.asl20;
+      mainProgram = "dagster-webserver";
     };
   };
 
-  # One environment, so that Dagster's processes find all of each other: `dagster dev` starts the
-  # webserver and the daemon as modules.
-  env = python312.withPackages (
+  # The packages and all they need, in one directory.
+  env = python.withPackages (
     _:
     [
       dagster-pipes
@@ -251,10 +297,6 @@ let
       dagster-shared
     ]
   );
-in
-stdenvNoCC.mkDerivation {
-  pname = "dagster-complete";
-  inherit version;
 
   commands = [
     "dagster"
@@ -267,15 +309,19 @@ stdenvNoCC.mkDerivation {
   ++ lib.optionals (lib.versionAtLeast version "1.10.12" && lib.versionOlder version "1.10.19") [
     "dagster-components"
   ];
+in
+stdenvNoCC.mkDerivation {
+  pname = "dagster-complete";
+  inherit version commands;
 
   buildCommand = ''
-    mkdir -p $out/bin $out/lib/python3.12
+    mkdir -p $out/bin $out/lib/${python.libPrefix}
+    ln -s ${env}/${python.sitePackages} $out/${python.sitePackages}
     # by name, so that one that upstream dropped stops the build
-    for command in $commands; do
-      test -x ${env}/bin/$command
-      ln -s ${env}/bin/$command $out/bin/$command
+    for command in ${toString commands}; do
+      cp ${env}/lib/dagster/*/bin/$command $out/bin
     done
-    ln -s ${env}/${python312.sitePackages} $out/${python312.sitePackages}
+    ${installCommands "dagster-complete" [ ]}
   '';
 
   passthru = {

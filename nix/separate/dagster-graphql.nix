@@ -1,42 +1,38 @@
 {
   lib,
-  python312,
-  python312Packages,
+  python313,
   dagster-src,
   dagster,
 }:
 
 let
+  pythonPackages = python313.pkgs;
+
   dependencies = [
     dagster
-    python312Packages.gql
-    python312Packages.graphene
-    python312Packages.requests
-    python312Packages.requests-toolbelt # of gql[requests]
-    python312Packages.starlette
+    pythonPackages.gql
+    pythonPackages.graphene
+    pythonPackages.requests
+    pythonPackages.requests-toolbelt # of gql[requests]
+    pythonPackages.starlette
   ];
 in
-python312Packages.buildPythonPackage {
+pythonPackages.buildPythonPackage {
   pname = "dagster-graphql";
   inherit (dagster-src) version;
   pyproject = true;
 
   src = "${dagster-src}/python_modules/dagster-graphql";
 
-  build-system = [ python312Packages.setuptools ];
+  build-system = [ pythonPackages.setuptools ];
 
   inherit dependencies;
 
   # nixpkgs is ahead of upstream's upper bound.
   pythonRelaxDeps = [ "gql" ];
 
-  # For child processes, as in dagster.nix.
-  makeWrapperArgs = [
-    "--prefix"
-    "PYTHONPATH"
-    ":"
-    "${placeholder "out"}/${python312.sitePackages}:${python312Packages.makePythonPath dependencies}"
-  ];
+  dontWrapPythonPrograms = true;
+  postFixup = dagster.installCommands "dagster-graphql" dependencies;
 
   pythonImportsCheck = [ "dagster_graphql" ];
 

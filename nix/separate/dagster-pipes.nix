@@ -1,17 +1,20 @@
 {
   lib,
-  python312Packages,
+  python313,
   dagster-src,
 }:
 
-python312Packages.buildPythonPackage {
+let
+  pythonPackages = python313.pkgs;
+in
+pythonPackages.buildPythonPackage {
   pname = "dagster-pipes";
   inherit (dagster-src) version;
   pyproject = true;
 
   src = "${dagster-src}/python_modules/dagster-pipes";
 
-  build-system = [ python312Packages.setuptools ];
+  build-system = [ pythonPackages.setuptools ];
 
   pythonImportsCheck = [ "dagster_pipes" ];
 

@@ -1,17 +1,19 @@
 {
   lib,
-  python312Packages,
+  python313,
   dagster-src,
 }:
 
 let
   inherit (dagster-src) version;
+
+  pythonPackages = python313.pkgs;
 in
 # Upstream split this package off in 1.10.6.
 if lib.versionOlder version "1.10.6" then
   throw "Dagster ${version} has no dagster-shared: it came with 1.10.6"
 else
-  python312Packages.buildPythonPackage {
+  pythonPackages.buildPythonPackage {
     pname = "dagster-shared";
     # Numbered like upstream's integrations until it joined the others.
     version =
@@ -20,15 +22,15 @@ else
 
     src = "${dagster-src}/python_modules/libraries/dagster-shared";
 
-    build-system = [ python312Packages.setuptools ];
+    build-system = [ pythonPackages.setuptools ];
 
     dependencies = [
-      python312Packages.packaging
-      python312Packages.platformdirs
-      python312Packages.pydantic
-      python312Packages.pyyaml
-      python312Packages.tomlkit
-      python312Packages.typing-extensions
+      pythonPackages.packaging
+      pythonPackages.platformdirs
+      pythonPackages.pydantic
+      pythonPackages.pyyaml
+      pythonPackages.tomlkit
+      pythonPackages.typing-extensions
     ];
 
     pythonImportsCheck = [ "dagster_shared" ];

@@ -1,30 +1,31 @@
 {
   lib,
   fetchPypi,
-  python312,
-  python312Packages,
+  python313,
   dagster-src,
   dagster,
   dagster-graphql,
 }:
 
 let
+  pythonPackages = python313.pkgs;
+
   dependencies = [
     dagster
     dagster-graphql
-    python312Packages.click
-    python312Packages.starlette
-    python312Packages.uvicorn
+    pythonPackages.click
+    pythonPackages.starlette
+    pythonPackages.uvicorn
     # of uvicorn[standard]
-    python312Packages.httptools
-    python312Packages.python-dotenv
-    python312Packages.pyyaml
-    python312Packages.uvloop
-    python312Packages.watchfiles
-    python312Packages.websockets
+    pythonPackages.httptools
+    pythonPackages.python-dotenv
+    pythonPackages.pyyaml
+    pythonPackages.uvloop
+    pythonPackages.watchfiles
+    pythonPackages.websockets
   ];
 in
-python312Packages.buildPythonPackage {
+pythonPackages.buildPythonPackage {
   pname = "dagster-webserver";
   inherit (dagster-src) version;
   format = "wheel";
@@ -42,13 +43,8 @@ python312Packages.buildPythonPackage {
 
   inherit dependencies;
 
-  # For child processes, as in dagster.nix.
-  makeWrapperArgs = [
-    "--prefix"
-    "PYTHONPATH"
-    ":"
-    "${placeholder "out"}/${python312.sitePackages}:${python312Packages.makePythonPath dependencies}"
-  ];
+  dontWrapPythonPrograms = true;
+  postFixup = dagster.installCommands "dagster-webserver" dependencies;
 
   pythonImportsCheck = [ "dagster_webserver" ];
 

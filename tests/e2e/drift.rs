@@ -19,8 +19,8 @@ fn take_out(scene: &Scene, file: &str, line: &str) {
 fn a_missing_requirement_is_found_before_any_build_and_put_back() {
     let scene = Scene::new();
     let whole = scene.git(&["rev-parse", "HEAD"]);
-    take_out(&scene, "nix/separate/dagster-shared.nix", "      python312Packages.tomlkit\n");
-    take_out(&scene, "nix/combined/dagster-complete.nix", "    python312Packages.rich\n");
+    take_out(&scene, "nix/separate/dagster-shared.nix", "      pythonPackages.tomlkit\n");
+    take_out(&scene, "nix/combined/dagster-complete.nix", "    pythonPackages.rich\n");
     scene.git(&["commit", "--quiet", "--all", "--message", "Forget two requirements"]);
     scene.git(&["push", "--quiet"]);
     let before = scene.state();
@@ -42,11 +42,11 @@ fn a_missing_requirement_is_found_before_any_build_and_put_back() {
                    edits  nix/separate/dagster-webserver.nix
              Drift dagster-shared requires `tomlkit`, and its expressions lack it
                    upstream: python_modules/libraries/dagster-shared/setup.py:27
-                   here:     nix/separate/dagster-shared.nix:25
+                   here:     nix/separate/dagster-shared.nix:27
                    --accept-drift adds tomlkit to dependencies
              Drift dagster requires `rich`, and its expressions lack it
                    upstream: python_modules/dagster/setup.py:46
-                   here:     nix/combined/dagster-complete.nix:78
+                   here:     nix/combined/dagster-complete.nix:138
                    --accept-drift adds rich to dependencies
         error: 1.12.2 is not what the expressions were written for: 2 findings in dagster, dagster-shared
         hint: read the findings; `--accept-drift` makes the edits and goes on, `--dry-run` shows them

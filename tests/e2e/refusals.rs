@@ -253,7 +253,7 @@ fn an_organization_that_floxhub_does_not_know() {
     ran.expect_status(1);
     let (_, error) = ran.stderr.split_once("error: ").unwrap();
     expect![[r#"
-        failed to publish `nobody/dagster-complete`; nothing was published
+        failed to publish `nobody/dagster-complete@1.12.2`; nothing was published
           Caused by: `flox publish` exited with status 1
           Caused by: 404 Not Found: Catalog not found
         hint: run the same command again: what is done is skipped
@@ -394,15 +394,15 @@ fn an_expression_that_names_the_old_version() {
         &scene,
         &["bump", "1.12.2"],
         &expect![[r#"
-        status: 1
-        ----- stdout
-        ----- stderr
-        Inspecting dagster-io/dagster 1.12.2
-           Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz
-                   source sha256-0rX5fxUaw1SWygVTw9sT9/OlV3pYsFSrBt97azcm1zY=
-        error: expected no `1.12.1` in the code after the edit, found `is 1.12.1` at `nix/separate/dagster-pipes.nix:8`
-        hint: refer to the version instead (`${version}`)
-    "#]],
+            status: 1
+            ----- stdout
+            ----- stderr
+            Inspecting dagster-io/dagster 1.12.2
+               Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz
+                       source sha256-0rX5fxUaw1SWygVTw9sT9/OlV3pYsFSrBt97azcm1zY=
+            error: expected no `1.12.1` in the code after the edit, found `is 1.12.1` at `nix/separate/dagster-pipes.nix:11`
+            hint: refer to the version instead (`${version}`)
+        "#]],
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), edited);
 }
@@ -421,7 +421,7 @@ fn two_hashes_for_one_source() {
             status: 1
             ----- stdout
             ----- stderr
-            error: expected one `hash` or `sha256` for `dagster-io/dagster` in `nix/combined/dagster-complete.nix`, found 2 (lines 30 and 31)
+            error: expected one `hash` or `sha256` for `dagster-io/dagster` in `nix/combined/dagster-complete.nix`, found 2 (lines 32 and 33)
             hint: keep one; the tool does not guess which source gets built
         "#]],
     );
@@ -483,15 +483,15 @@ fn a_configuration_with_an_unknown_key() {
         &scene,
         &["status"],
         &expect![[r#"
-        status: 2
-        ----- stdout
-        ----- stderr
-        error: failed to read `release.toml`
-          Caused by: TOML parse error at line 9, column 1
-              |
-            9 | archive_bites = 1
-              | ^^^^^^^^^^^^^
-            unknown field `archive_bites`, expected `archive_bytes` or `archive_entries`
-    "#]],
+            status: 2
+            ----- stdout
+            ----- stderr
+            error: failed to read `release.toml`
+              Caused by: TOML parse error at line 24, column 1
+                   |
+                24 | archive_bites = 1
+                   | ^^^^^^^^^^^^^
+                unknown field `archive_bites`, expected `archive_bytes` or `archive_entries`
+        "#]],
     );
 }

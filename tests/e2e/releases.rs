@@ -40,6 +40,8 @@ fn a_newer_version_on_main() {
         Inspecting dagster-io/dagster 1.12.2
                    source sha256-0rX5fxUaw1SWygVTw9sT9/OlV3pYsFSrBt97azcm1zY= (known from an earlier download)
           Finished 1.12.2 is released already: nothing to do
+           Missing all 7 packages for [OTHER SYSTEMS]
+                   the same command on a machine of each of these systems adds it
     "#]]);
     assert_eq!(scene.state(), before);
     scene.run(&["release", "1.12.1"]).expect_status(0);
@@ -67,6 +69,8 @@ fn an_older_version_on_its_own_branch() {
                    source sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c= (known from an earlier download)
          Switching to `release/1.9`: a maintenance release, `main` stays as it is
           Finished 1.9.12 is released already: nothing to do
+           Missing all 6 packages for [OTHER SYSTEMS]
+                   the same command on a machine of each of these systems adds it
          Switching back to `main`
     "#]]);
     scene.run(&["release", "1.9.11"]).check(&expect![[r#"
@@ -141,16 +145,16 @@ fn a_dry_run_is_what_bump_writes() {
         diff --git a/nix/combined/dagster-complete.nix b/nix/combined/dagster-complete.nix
         --- a/nix/combined/dagster-complete.nix
         +++ b/nix/combined/dagster-complete.nix
-        @@ -13,7 +13,7 @@
+        @@ -12,7 +12,7 @@
          }:
 
          let
         -  version = "1.12.1";
         +  version = "1.9.12";
 
-           # Upstream split dagster-shared off in 1.10.6.
-           hasShared = lib.versionAtLeast version "1.10.6";
-        @@ -27,7 +27,7 @@
+           python = python313;
+           pythonPackages = python.pkgs;
+        @@ -29,7 +29,7 @@
              owner = "dagster-io";
              repo = "dagster";
              tag = version;
@@ -158,8 +162,8 @@ fn a_dry_run_is_what_bump_writes() {
         +    hash = "sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c=";
            };
 
-           dagster-pipes = python312Packages.buildPythonPackage {
-        @@ -216,7 +216,7 @@
+           dagster-pipes = pythonPackages.buildPythonPackage {
+        @@ -267,7 +267,7 @@
                format = "wheel";
                dist = "py3";
                python = "py3";
@@ -192,7 +196,7 @@ fn a_dry_run_is_what_bump_writes() {
         diff --git a/nix/separate/dagster-webserver.nix b/nix/separate/dagster-webserver.nix
         --- a/nix/separate/dagster-webserver.nix
         +++ b/nix/separate/dagster-webserver.nix
-        @@ -37,7 +37,7 @@
+        @@ -38,7 +38,7 @@
              format = "wheel";
              dist = "py3";
              python = "py3";
@@ -216,8 +220,8 @@ fn a_dry_run_is_what_bump_writes() {
                    upstream: python_modules/dagster-pipes/setup.py:21
            Noticed dagster does not require `tzdata`, which its expressions list
                    upstream: not in the metadata of dagster 1.9.12
-                   here:     nix/combined/dagster-complete.nix:102
-                   here:     nix/separate/dagster.nix:37
+                   here:     nix/combined/dagster-complete.nix:162
+                   here:     nix/separate/dagster.nix:39
                    --accept-drift removes tzdata from dependencies
            Noticed dagster requires `click>=5.0` now, before `click>=5.0,<9.0`
                    upstream: python_modules/dagster/setup.py:23
@@ -253,8 +257,8 @@ fn a_dry_run_is_what_bump_writes() {
            Planned nothing: the files say 1.9.12 already
            Noticed dagster does not require `tzdata`, which its expressions list
                    upstream: not in the metadata of dagster 1.9.12
-                   here:     nix/combined/dagster-complete.nix:102
-                   here:     nix/separate/dagster.nix:37
+                   here:     nix/combined/dagster-complete.nix:162
+                   here:     nix/separate/dagster.nix:39
                    --accept-drift removes tzdata from dependencies
          Unchanged the Nix files say 1.9.12 already
     "#]]);
@@ -334,7 +338,9 @@ fn what_is_new() {
               "version": "1.12.3",
               "why": "not on PyPI: dagster-webserver==1.12.3"
             }
-          ]
+          ],
+          "missing": null,
+          "release": "1.12.2"
         }
         ----- stderr
     "#]]);
@@ -349,6 +355,7 @@ fn what_is_new() {
         new=true
         version=1.12.2
         pinned=1.12.1
+        release=1.12.2
     "#]]
     .assert_eq(&fs::read_to_string(output).unwrap());
     scene.run(&["status"]).check(&expect![[r#"
@@ -357,13 +364,13 @@ fn what_is_new() {
         pinned     1.12.1
         upstream   1.12.2
         published  1.12.1 for [SYSTEM]
-          no       dagster-flox/dagster
-          no       dagster-flox/dagster-complete
-          no       dagster-flox/dagster-graphql
-          no       dagster-flox/dagster-pipes
-          no       dagster-flox/dagster-shared
-          no       dagster-flox/dagster-src
-          no       dagster-flox/dagster-webserver
+          no       dagster-flox/dagster@1.12.1, missing for [EVERY SYSTEM]
+          no       dagster-flox/dagster-complete@1.12.1, missing for [EVERY SYSTEM]
+          no       dagster-flox/dagster-graphql@1.12.1, missing for [EVERY SYSTEM]
+          no       dagster-flox/dagster-pipes@1.12.1, missing for [EVERY SYSTEM]
+          no       dagster-flox/dagster-shared@1.12.1, missing for [EVERY SYSTEM]
+          no       dagster-flox/dagster-src@1.12.1, missing for [EVERY SYSTEM]
+          no       dagster-flox/dagster-webserver@1.12.1, missing for [EVERY SYSTEM]
         ----- stderr
     "#]]);
 }

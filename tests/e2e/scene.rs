@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use tempfile::TempDir;
 use xtask::checkout::Checkout;
+use xtask::model::config::Config;
 use xtask::model::facts::PypiPin;
 use xtask::model::nix_edit::{self, Pins};
 use xtask::stages::rehearse::world::{Options, Upstream, World};
@@ -33,7 +34,8 @@ impl Scene {
         let options = Options {
             orgs: vec![ORG.to_owned()],
             upstream_faults: faults.iter().map(|fault| (*fault).to_owned()).collect(),
-            nix: false, // the same blocks on every machine
+            // no Nix: the same blocks on every machine
+            ..Options::default()
         };
         let world = World::create_with(dir.path(), source, upstream, &options).unwrap();
         Self { world, _dir: dir }
@@ -89,10 +91,23 @@ impl Scene {
         )
     }
 
+    /// The systems of `release.toml`.
+    pub fn systems() -> Vec<String> {
+        let config = Config::parse(include_str!("../../release.toml")).unwrap();
+        config.catalog.systems
+    }
+
     fn plain(&self, text: &str) -> String {
         let mut text = text.replace(&self.world.dir().display().to_string(), "[WORLD]");
         text = text.replace(self.world.url(), "[UPSTREAM]");
-        text = text.replace(&xtask::stages::publish::system().unwrap(), "[SYSTEM]");
+        let systems = Self::systems();
+        text = text.replace(&systems.join(", "), "[EVERY SYSTEM]");
+        let system = xtask::stages::publish::system().unwrap();
+        let others: Vec<String> = systems.into_iter().filter(|other| *other != system).collect();
+        text = text.replace(&others.join(", "), "[OTHER SYSTEMS]").replace(&system, "[SYSTEM]");
+        for (i, other) in others.iter().enumerate() {
+            text = text.replace(other, &format!("[SYSTEM {}]", i + 2));
+        }
         words(&text, |word| {
             let is_commit = word.len() == 40 && word.bytes().all(|b| b.is_ascii_hexdigit());
             if is_commit { "[COMMIT]".to_owned() } else { word.to_owned() }
@@ -101,6 +116,7 @@ impl Scene {
 }
 
 /// How a run of the tool ended.
+#[derive(Debug)]
 pub struct Ran {
     pub status: i32,
     pub stdout: String,
@@ -168,6 +184,11 @@ fn words(text: &str, word: impl Fn(&str) -> String) -> String {
     result
 }
 
+/// The checkout that worlds are made of.
+pub fn source() -> &'static Path {
+    shared().0
+}
+
 /// The working tree as a repository of its own, and the upstream: both made once and only read.
 fn shared() -> (&'static Path, &'static Path) {
     static SHARED: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
@@ -176,7 +197,8 @@ fn shared() -> (&'static Path, &'static Path) {
         if base.exists() {
             fs::remove_dir_all(&base).unwrap();
         }
-        let (source, upstream) = (base.join("source"), base.join("upstream"));
+        // With a space: a checkout can stand anywhere.
+        let (source, upstream) = (base.join("the source"), base.join("the upstream"));
         copy_working_tree(&source);
         World::prepare_upstream(&upstream, &source, &Upstream::Small).unwrap();
         (source, upstream)

@@ -34,8 +34,11 @@ class Store:
             "NIX_STATE_DIR": directory + "/var", "NIX_LOG_DIR": directory + "/log",
             "XDG_CACHE_HOME": directory + "/cache",
         }
-        self.pkgs = "import %s { upstream = \"%s\"; python = \"%s\"; }" % (
-            ROOT / "tests/nix/nixpkgs.nix", os.environ["GITHUB_SERVER_URL"], os.path.realpath(sys.executable))
+        # whichever Python the expressions name, this one is taken for it
+        host = '{ version = "%d.%d"; path = "%s"; }' % (*sys.version_info[:2], sys.executable)
+        pythons = " ".join('"3.%d" = %s;' % (minor, host) for minor in range(11, 15))
+        self.pkgs = 'import "%s" { upstream = "%s"; python = "%s"; pythons = { %s }; %%s}' % (
+            ROOT / "tests/nix/nixpkgs.nix", os.environ["GITHUB_SERVER_URL"], sys.executable, pythons)
 
     def run(self, *command):
         """Exit status, stdout and everything else it said."""
@@ -44,8 +47,8 @@ class Store:
             stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
         return done.returncode, done.stdout, done.stderr
 
-    def expression(self, clone, text="(import %(clone)s/nix { pkgs = %(pkgs)s; })"):
-        return text % {"clone": clone, "pkgs": self.pkgs}
+    def expression(self, clone, text="(import %(clone)s/nix { pkgs = %(pkgs)s; })", nixpkgs=""):
+        return text % {"clone": clone, "pkgs": self.pkgs % nixpkgs}
 
     def build(self, clone, *arguments, **options):
         return self.run("nix-build", "--no-out-link", "--expr", self.expression(clone, **options), *arguments)
@@ -84,11 +87,21 @@ def new_tag_old_hash(clone):
 
 def missing(clone):
     for name in (SEPARATE + "dagster.nix", COMBINED):
-        edit(clone / name, r"    python312Packages\.toposort\n", "")
+        edit(clone / name, r"    pythonPackages\.toposort\n", "")
 
 
 def misspelt(clone):
-    edit(clone / COMBINED, r"python312Packages\.toposort", "python312Packages.topsort")
+    edit(clone / COMBINED, r"pythonPackages\.toposort", "pythonPackages.topsort")
+
+
+def not_of_the_wheel(clone):
+    for name in (SEPARATE + "dagster-webserver.nix", COMBINED):
+        edit(clone / name, r" *pythonPackages\.uvicorn\n", "")
+
+
+def not_relaxed(clone):
+    for name in (SEPARATE + "dagster.nix", COMBINED):
+        edit(clone / name, r' *"protobuf"\n', "")
 
 
 def no_shared(clone):
@@ -103,20 +116,24 @@ FAULTS = {
     "another tag, the same hash": (
         new_tag_old_hash, ["dagster-src"], 102, r"hash mismatch in fixed-output derivation '[^']*-dagster-src-1\.12\.1"),
     "a dependency missing in both variants": (missing, ["dagster-complete"], 100, r"- toposort not installed"),
+    "a dependency of a wheel missing in both variants": (
+        not_of_the_wheel, ["dagster-webserver"], 100, r"- uvicorn not installed"),
+    "a bound that nixpkgs is beyond": (
+        not_relaxed, ["dagster"], 100, r"- protobuf<7,>=3\.20\.0 not satisfied by version 7\.\d+\.\d+"),
     "a dependency misspelt": (misspelt, ["dagster-complete"], 1, r"attribute 'topsort' missing"),
     "a package of ours missing": (no_shared, ["dagster"], 100, r"dagster-shared not installed"),
 }
 
 HATCHLING = """
-(%(pkgs)s).python312Packages.buildPythonPackage {
+(%(pkgs)s).python313Packages.buildPythonPackage {
   pname = "x";
   version = "1";
   pyproject = true;
   src = %(clone)s/hatchling;
-  build-system = [ (%(pkgs)s).python312Packages.setuptools ];
+  build-system = [ (%(pkgs)s).python313Packages.setuptools ];
 }
 """
-PLAIN_ENVIRONMENT = r'\1pkgs-buildEnv {\n    name = "plain";\n    paths = [\n      dagster-pipes\n      dagster\n      dagster-graphql\n      dagster-webserver\n      dagster-shared\n    ];\n  };\nin'
+PLAIN_ENVIRONMENT = r'\1pkgs-buildEnv {\n    name = "plain";\n    paths = [\n      dagster-pipes\n      dagster\n      dagster-graphql\n      dagster-webserver\n      dagster-shared\n    ];\n  };\n'
 
 
 def copy_of(clone, work):
@@ -138,7 +155,7 @@ def plain_environment(store, clone, work):
     """A plain `buildEnv` instead of one Python environment builds; `dagster dev` does not start in it."""
     root = copy_of(clone, work)
     path = root / COMBINED
-    edit(path, r"(  env = )python312\.withPackages \(.*?\n  \);\nin", PLAIN_ENVIRONMENT.replace("pkgs-buildEnv", "buildEnv"))
+    edit(path, r"(  env = )python\.withPackages \(.*?\n  \);\n", PLAIN_ENVIRONMENT.replace("pkgs-buildEnv", "buildEnv"))
     edit(path, r"  stdenvNoCC,\n\}:", "  stdenvNoCC,\n  buildEnv,\n}:")
     status, stdout, said = store.build(root, "-A", "dagster-complete")
     if status != 0:
@@ -150,7 +167,8 @@ def plain_environment(store, clone, work):
         cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8")
     for kept in re.findall(r"what each command wrote is in `([^`]+)`", smoke.stderr):
         shutil.rmtree(kept, ignore_errors=True)
-    return found("a plain buildEnv", smoke.returncode, smoke.stderr, 1, r"FAILED[^\n]*dagster dev: [^\n]*")
+    return found(
+        "a plain buildEnv", smoke.returncode, smoke.stderr, 1, r"FAILED[^\n]*requirements: [^\n]*nothing of that name")
 
 
 def hatchling(store, clone, work):
@@ -162,6 +180,39 @@ def hatchling(store, clone, work):
         '[project]\nname = "x"\nversion = "1"\n')
     status, _, said = store.build(root, text=HATCHLING)
     return found("setuptools for a hatchling version", status, said, 100, r"[^\n]*hatchling[^\n]*")
+
+
+def structured_attributes(store, clone, work):
+    """With `__structuredAttrs` a list is an array, of which `$commands` is the first element."""
+    bad = 0
+    broken = copy_of(clone, work)
+    edit(broken / COMBINED, r"in \$\{toString commands\}; do", "in $commands; do")
+    for root, count in ((clone, 5), (broken, 1)):
+        status, stdout, said = store.build(root, "-A", "dagster-complete", nixpkgs="structuredAttrs = true; ")
+        commands = sorted(os.listdir(stdout.strip() + "/bin")) if status == 0 else said[-1500:]
+        if len(commands) != count:
+            bad += 1
+            print("NOT AS EXPECTED structured attributes: expected %d commands, found %s" % (count, commands))
+    if not bad:
+        print("found  one command of five with structured attributes and `$commands`; all five with the expressions")
+    return bad
+
+
+def prefix_of_a_name(store, clone, work):
+    """nixpkgs' hook relaxes by a pattern that ends anywhere: `grpcio` takes `grpcio-health-checking` along."""
+    root = copy_of(clone, work)
+    edit(root / SEPARATE / "dagster.nix", r'"protobuf"\n', '"protobuf"\n    "grpcio"\n')
+    status, stdout, said = store.build(root, "-A", "dagster")
+    if status != 0:
+        print("NOT AS EXPECTED grpcio relaxed: it does not build\n" + said[-1500:])
+        return 1
+    (info,) = Path(stdout.strip().splitlines()[0]).glob("lib/*/site-packages/dagster-*.dist-info/METADATA")
+    lines = re.findall(r"^Requires-Dist: grpcio.*", info.read_text(), re.M)
+    if lines != ["Requires-Dist: grpcio"] * 2:
+        print("NOT AS EXPECTED grpcio relaxed: %s" % lines)
+        return 1
+    print("found  `grpcio` relaxed takes `grpcio-health-checking` along: %s" % lines)
+    return 0
 
 
 def inside(clone):
@@ -184,6 +235,8 @@ def inside(clone):
             bad += found(name, *(store.build(root, *attributes(built))[::2]), status, pattern)
         bad += hatchling(store, clone, work)
         bad += plain_environment(store, clone, work)
+        bad += structured_attributes(store, clone, work)
+        bad += prefix_of_a_name(store, clone, work)
     print("builds: %d problems" % bad)
     return 1 if bad else 0
 

@@ -3,8 +3,8 @@
 
 Over a double of nixpkgs (nixpkgs.nix beside this file): every file parses; every package evaluates
 strictly, with the metadata that a catalog needs; the components of both variants are the same
-derivations; `flox/.flox/pkgs` and `nix/` agree; and the check finds faults that are put in on
-purpose. Nothing is built: build.py does that. With `lint`, it checks their form instead. Without the tools
+derivations; `flox/.flox/pkgs` and `nix/` agree; each file names its Python once, the one that release.toml
+has for the version; and the check finds faults that are put in on purpose. Nothing is built: build.py does that. With `lint`, it checks their form instead. Without the tools
 it says that it was skipped; exit status 0 then, or 1 when `CI` is set.
 """
 
@@ -17,13 +17,20 @@ import sys
 import tempfile
 from pathlib import Path
 
+try:
+    import tomllib
+except ImportError:  # Python before 3.11
+    from pip._vendor import tomli as tomllib
+
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = ["dagster-src", "dagster-pipes", "dagster", "dagster-graphql", "dagster-webserver"]
-SYSTEMS = ["aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux"]
+SYSTEMS = json.loads(re.search(r"^systems = (\[.*\])$", (ROOT / "release.toml").read_text(), re.MULTILINE).group(1))
 PROGRAMS = {
     "dagster": "dagster", "dagster-graphql": "dagster-graphql",
     "dagster-webserver": "dagster-webserver", "dagster-complete": "dagster",
 }
+# What each file calls its Python, and all that may stand in code of a version of Python.
+PYTHON = re.compile(r"(?<![\w-])python3[0-9]*(?:Packages)?\b|python3\.[0-9]+|\bpython@")
 MOVED = {"packaging", "pydantic", "pyyaml", "typing-extensions"}
 
 
@@ -53,8 +60,10 @@ def expect(what, found, expected):
 
 def check(work, root, version):
     """Evaluates the expressions below a directory; they must be those of a version."""
-    files = sorted(str(path) for place in ("nix", "flox") for path in (root / place).rglob("*.nix"))
-    nix(work, "--parse", *files)
+    files = sorted(path for place in ("nix", "flox") for path in (root / place).rglob("*.nix"))
+    nix(work, "--parse", *map(str, files))
+    for path in files:
+        check_python(path.relative_to(root), path.read_text(), version)
     evaluate = str(root / "tests/nix/evaluate.nix")
     answer = json.loads(nix(
         work, "--eval", "--strict", "--json", "--read-write-mode", evaluate, "--arg", "root", str(root)))
@@ -68,7 +77,7 @@ def check(work, root, version):
         expect(name + ".version", package["version"], "0.26.%d" % number[2] if of_shared else version)
         meta = package["meta"]
         expect(name + ".meta.license", meta["license"], "Apache-2.0")
-        expect(name + ".meta.platforms", sorted(meta["platforms"]), SYSTEMS)
+        expect(name + ".meta.platforms: ours that are missing", sorted(set(SYSTEMS) - set(meta["platforms"])), [])
         expect(name + ".meta.mainProgram", meta["mainProgram"], PROGRAMS.get(name))
         expect(name + ".meta.changelog", meta["changelog"].rsplit("/", 1)[1], version)
         if not re.fullmatch(r"[A-Z][^\n]*[^.\s]", meta["description"]):
@@ -84,11 +93,32 @@ def check(work, root, version):
     expect("what moved to dagster-shared", wanted & MOVED, MOVED if number < (1, 10, 18) else set())
 
 
+def policy(version):
+    """The Python that release.toml has for a version, as `3.12`."""
+    number = lambda text: tuple(int(part) for part in text.split("."))  # noqa: E731
+    with open(ROOT / "release.toml", "rb") as file:
+        entries = tomllib.load(file)["python"]
+    (found,) = [
+        entry["version"] for entry in entries
+        if number(entry.get("since", "0")) <= number(version) <= number(entry.get("until", "999"))]
+    return found
+
+
+def check_python(path, text, version):
+    """An argument and one use of it, and no other mention of a Python."""
+    code = "\n".join(line.partition("#")[0] for line in text.splitlines() if "#!" not in line)
+    found = PYTHON.findall(code)
+    if found:
+        wanted = "python" + policy(version).replace(".", "")
+        expect("Python of %s, an argument and its use" % path, found, [wanted, wanted])
+
+
 def copy(work):
     """A copy of the expressions that can be changed."""
     target = Path(tempfile.mkdtemp(dir=work))
     for name in ("nix", "flox", "tests/nix", "tests/standins"):
         shutil.copytree(ROOT / name, target / name, symlinks=True)
+    shutil.copy(ROOT / "nixpkgs.toml", target)
     return target
 
 
@@ -105,7 +135,13 @@ def pinned():
 
 def set_version(root, version):
     for path in sorted((root / "nix").rglob("*.nix")):
-        path.write_text(path.read_text().replace('version = "%s"' % pinned(), 'version = "%s"' % version))
+        text = path.read_text().replace('version = "%s"' % pinned(), 'version = "%s"' % version)
+        path.write_text(re.sub(r"\bpython3[0-9]+\b", "python" + policy(version).replace(".", ""), text))
+
+
+def named():
+    """The Python of the pinned version as attributes name it, `313`."""
+    return policy(pinned()).replace(".", "")
 
 
 def other_hash(path):
@@ -116,17 +152,27 @@ def other_hash(path):
 # Each fault, and what the check must say of it.
 FAULTS = {
     "a misspelt dependency": ("attribute 'sqlalchmy' missing", lambda root: replace(
-        root / "nix/separate/dagster.nix", "python312Packages.sqlalchemy", "python312Packages.sqlalchmy")),
+        root / "nix/separate/dagster.nix", "pythonPackages.sqlalchemy", "pythonPackages.sqlalchmy")),
     "a missing dependency": ("derivation of dagster in the combined variant", lambda root: replace(
-        root / "nix/combined/dagster-complete.nix", "    python312Packages.sqlalchemy\n", "")),
+        root / "nix/combined/dagster-complete.nix", "    pythonPackages.sqlalchemy\n", "")),
+    **{"no mainProgram on %s in one variant" % name: (
+        "derivation of %s in the combined variant" % name,
+        lambda root, name=name: replace(
+            root / "nix/combined/dagster-complete.nix", '      mainProgram = "%s";\n' % name, ""))
+        for name in ("dagster", "dagster-graphql", "dagster-webserver")},
+    "a Python written out": ("an argument and its use", lambda root: replace(
+        root / "nix/combined/dagster-complete.nix", "$out/lib/${python.libPrefix}\n    ln", "$out/lib/python3.13\n    ln")),
+    "a Python that is another's": ("an argument and its use", lambda root: [
+        path.write_text(path.read_text().replace("python" + named(), "python311"))
+        for path in (root / "nix").rglob("*.nix")]),
     "another hash in one variant": (
         "derivation of dagster-webserver in the combined variant",
         lambda root: other_hash(root / "nix/separate/dagster-webserver.nix")),
     "no version on the source": ("attribute 'version' missing", lambda root: replace(
         root / "nix/separate/dagster-src.nix", "  inherit version;\n", "")),
     "no pname and version on the combined variant": ("attribute 'pname' missing", lambda root: replace(
-        root / "nix/combined/dagster-complete.nix", '  pname = "dagster-complete";\n  inherit version;\n',
-        '  name = "dagster-complete";\n')),
+        root / "nix/combined/dagster-complete.nix", '  pname = "dagster-complete";\n  inherit version commands;\n',
+        '  name = "dagster-complete";\n  inherit commands;\n')),
     "a stray file among the doors": ("'helper.nix': 'regular'", lambda root: (
         root / "flox/.flox/pkgs/helper.nix").write_text("{ }: { }\n")),
     "a symbolic link among the doors": ("attribute 'dagster' missing", lambda root: (
@@ -137,6 +183,38 @@ FAULTS = {
     "a syntax error": ("syntax error, unexpected '='", lambda root: replace(
         root / "nix/default.nix", "inherit (pkgs) lib;", "inherit (pkgs) lib")),
 }
+
+
+# What the double refuses as nixpkgs does: an expression over it, and what must be said of that.
+REFUSALS = {
+    'import NIXPKGS { system = "x86_64-darwin"; }': "Nixpkgs 26.11 has dropped support for x86_64-darwin.",
+    """let inherit (import NIXPKGS { }) python312Packages python313Packages; in
+       python313Packages.buildPythonPackage {
+         pname = "x"; version = "1"; pyproject = true; src = "/"; dependencies = [ python312Packages.click ];
+       }""": "Python version mismatch in 'x-1'",
+    """(import NIXPKGS { }).python313Packages.buildPythonPackage {
+         pname = "x"; version = "1"; src = "/"; }""": "expected `pyproject = true` or a `format`",
+    """(import NIXPKGS { }).python313Packages.buildPythonPackage {
+         pname = "x"; version = "1"; pyproject = true; src = "/"; dependancies = [ ]; }""": "`dependancies`",
+    """(import NIXPKGS { }).fetchFromGitHub { owner = "o"; repo = "r"; rev = "1"; tag = "1"; hash = ""; }""":
+        "either `rev` or `tag`",
+    "(import NIXPKGS { }).callPackage ({ python310 }: python310) { }": 'required argument "python310"',
+}
+
+
+def check_refusals(work):
+    missed = 0
+    for expression, said in REFUSALS.items():
+        double = expression.replace("NIXPKGS", str(ROOT / "tests/nix/nixpkgs.nix"))
+        found = "no refusal"
+        try:
+            nix(work, "--eval", "--read-write-mode", "--expr", "builtins.seq ((%s).drvPath or 0) 0" % double)
+        except Fault as fault:
+            found = str(fault)
+        if said not in found:
+            missed += 1
+            print("%s: expected `%s`, found: %s" % (expression, said, found))
+    return missed
 
 
 def lint():
@@ -170,7 +248,7 @@ def main():
         except Fault as fault:
             print(fault)
             return 1
-        missed = 0
+        missed = check_refusals(work)
         for name, (cause, seed) in FAULTS.items():
             root = copy(work)
             seed(root)
@@ -182,8 +260,8 @@ def main():
             if cause not in found:
                 missed += 1
                 print("%s: expected `%s`, found: %s" % (name, cause, found))
-    print("expressions: 5 versions evaluated, %d of %d seeded faults found" % (
-        len(FAULTS) - missed, len(FAULTS)))
+    print("expressions: 5 versions evaluated, %d seeded faults and %d refusals, %d of them not found" % (
+        len(FAULTS), len(REFUSALS), missed))
     return 1 if missed else 0
 
 

@@ -1,18 +1,28 @@
 # A double of the parts of nixpkgs that the expressions use. Not nixpkgs: small enough to read, and with
-# its semantics where the expressions rely on them.
+# its rules where the expressions rely on them, its refusals first.
 #
 # Every attribute exists in nixpkgs under the same name, so that a misspelt one fails evaluation here as
 # it would there. Functions refuse arguments they do not know. Sources are fixed-output derivations;
 # Python packages are built by the builders of the stand-in for flox (tests/standins/floxlib), which run
-# on the host's Python: a console script sees its own package's closure only, and an environment all of
-# it. Third-party packages come out of a virtual environment, or are metadata without code.
+# on the host's Python. A platform that nixpkgs dropped throws; a package of another Python among the
+# dependencies throws; a wheel whose requirements are not met does not build; `meta.mainProgram` is part
+# of the derivation. Third-party packages come out of a virtual environment, or are metadata without
+# code, in the versions that nixpkgs.toml recorded of nixpkgs.
 {
   # where GitHub's archives and PyPI's files are fetched from
   upstream ? "http://upstream.invalid",
-  # the host's interpreter; the default serves evaluation only
+  # the host's interpreter, which runs the builders; the default serves evaluation only
   python ? "/no-python-was-given",
+  # for a version of Python, as "3.12": { path, version } of the host's interpreter that is it or
+  # stands in for it
+  pythons ? { },
   # a file that floxlib/thirdparty.py wrote about a virtual environment
   thirdParty ? null,
+  system ? builtins.currentSystem,
+  # is `pythonRelaxDeps` obeyed? Without it a check sees which bounds nixpkgs is beyond
+  relaxing ? true,
+  # nixpkgs' `config.structuredAttrsByDefault`
+  structuredAttrs ? false,
 }:
 
 let
@@ -26,6 +36,7 @@ let
     elemAt
     filter
     fromJSON
+    fromTOML
     functionArgs
     isFunction
     isString
@@ -38,8 +49,6 @@ let
     substring
     toJSON
     ;
-
-  system = builtins.currentSystem;
 
   lib = {
     optional = condition: value: if condition then [ value ] else [ ];
@@ -202,47 +211,9 @@ let
 
   # Python
 
-  sitePackages = "lib/python3.12/site-packages";
-
-  interpreter = build "interpreter" "python3-3.12" { } { };
+  recorded = (fromTOML (readFile ../../nixpkgs.toml)).versions;
 
   index = if thirdParty == null then null else fromJSON (readFile thirdParty);
-
-  # By normalised name of the distribution.
-  distributions = mapAttrs (thirdPartyPackage) (if index == null then { } else index.packages);
-
-  thirdPartyPackage =
-    name:
-    { files, dependencies }:
-    let
-      needed = map (dependency: distributions.${dependency}) dependencies;
-    in
-    build "third_party" "python3.12-${name}" {
-      inherit name;
-      venv = {
-        inherit (index) site;
-        inherit files;
-      };
-      dependencies = map toString needed;
-    } { }
-    // {
-      pname = name;
-      version = "0";
-      dependencies = needed;
-    };
-
-  withoutCode =
-    name:
-    build "third_party" "python3.12-${name}" {
-      inherit name;
-      venv = null;
-      dependencies = [ ];
-    } { }
-    // {
-      pname = name;
-      version = "0";
-      dependencies = [ ];
-    };
 
   names = filter (line: isString line && line != "") (
     split "[ \n]+" (readFile ../standins/floxlib/python-names.txt)
@@ -263,18 +234,105 @@ let
     in
     add [ ];
 
-  python312Packages =
-    listToAttrs (
-      map (name: {
-        inherit name;
-        value = distributions.${name} or (withoutCode name);
-      }) names
-    )
-    // {
-      buildPythonPackage = fixpoint (
-        given:
+  # The interpreter of one version with its packages. What the host has in its place keeps its own name
+  # in paths: nothing says that it is what it is not.
+  pythonSet =
+    named:
+    let
+      host =
+        pythons.${named} or {
+          path = python;
+          version = named;
+        };
+      libPrefix = "python${host.version}";
+      executable = libPrefix;
+      sitePackages = "lib/${libPrefix}/site-packages";
+
+      bare = build "interpreter" "python3-${host.version}" {
+        inherit (host) path;
+        inherit executable;
+        standsInFor = if host.version == named then null else named;
+      } { };
+
+      # what each builder of a package is told of its Python
+      ours = {
+        path = "${bare}";
+        inherit executable;
+        site = sitePackages;
+      };
+
+      module =
+        drv: attributes:
+        drv
+        // attributes
+        // {
+          pythonModule = bare;
+        };
+
+      # By normalised name of the distribution.
+      distributions = mapAttrs thirdPartyPackage (if index == null then { } else index.packages);
+
+      thirdPartyPackage =
+        name:
+        {
+          version,
+          files,
+          dependencies,
+        }:
         let
-          known = refuseUnknown "buildPythonPackage" [
+          needed = map (dependency: distributions.${dependency}) dependencies;
+        in
+        module
+          (build "third_party" "${libPrefix}-${name}-${version}" {
+            inherit name version;
+            venv = {
+              inherit (index) site;
+              inherit files;
+            };
+            dependencies = map toString needed;
+            python = ours;
+          } { })
+          {
+            pname = name;
+            inherit version;
+            dependencies = needed;
+          };
+
+      # nixpkgs has it, and no version of it is recorded: "0", which no check compares.
+      withoutCode =
+        name:
+        let
+          version = recorded.${name} or "0";
+        in
+        module
+          (build "third_party" "${libPrefix}-${name}-${version}" {
+            inherit name version;
+            venv = null;
+            dependencies = [ ];
+            python = ours;
+          } { })
+          {
+            pname = name;
+            inherit version;
+            dependencies = [ ];
+          };
+
+      checked =
+        given: dependency:
+        if dependency ? pythonModule && dependency.pythonModule != bare then
+          throw ''
+            Python version mismatch in '${nameOf given}':
+
+            The Python derivation '${nameOf given}' depends on a Python derivation
+            named '${dependency.name}', but the two derivations use different versions
+            of Python''
+        else
+          dependency;
+
+      buildPythonPackage = fixpoint (
+        argument:
+        let
+          given = refuseUnknown "buildPythonPackage" [
             "pname"
             "version"
             "pyproject"
@@ -282,16 +340,19 @@ let
             "src"
             "build-system"
             "dependencies"
+            "pypaBuildFlags"
             "pythonRelaxDeps"
+            "dontWrapPythonPrograms"
             "makeWrapperArgs"
+            "postFixup"
             "pythonImportsCheck"
             "meta"
             "passthru"
-          ] given;
-          dependencies = known.dependencies or [ ];
+          ] argument;
+          dependencies = map (checked given) (given.dependencies or [ ]);
         in
-        described given (
-          build "build_package" "python3.12-${nameOf given}"
+        module (described given (
+          build "build_package" "${libPrefix}-${nameOf given}"
             {
               inherit (given) pname version;
               format =
@@ -300,12 +361,16 @@ let
                 );
               src = "${given.src}";
               sourceRoot = null;
-              build-system = map toString (given.build-system or [ ]);
+              build-system = map toString (map (checked given) (given.build-system or [ ]));
               dependencies = map toString dependencies;
-              pythonRelaxDeps = given.pythonRelaxDeps or [ ];
+              pypaBuildFlags = given.pypaBuildFlags or [ ];
+              pythonRelaxDeps = lib.optionals relaxing (given.pythonRelaxDeps or [ ]);
               pythonImportsCheck = given.pythonImportsCheck or [ ];
+              dontWrapPythonPrograms = given.dontWrapPythonPrograms or false;
               makeWrapperArgs = given.makeWrapperArgs or [ ];
-              python = "${interpreter}";
+              postFixup = given.postFixup or "";
+              mainProgram = given.meta.mainProgram or null;
+              python = ours;
             }
             {
               outputs = [
@@ -313,43 +378,97 @@ let
                 "dist"
               ];
             }
+        )) { inherit dependencies; }
+      );
+
+      packages =
+        listToAttrs (
+          map (name: {
+            inherit name;
+            value = distributions.${name} or (withoutCode name);
+          }) names
         )
         // {
-          inherit dependencies;
-        }
-      );
-      makePythonPath =
-        packages:
-        concatStringsSep ":" (
-          unique (map (package: "${package}/${sitePackages}") (requiredPythonModules packages))
-        );
-    };
+          python = interpreter;
+          inherit buildPythonPackage fetchPypi;
+          makePythonPath =
+            modules:
+            concatStringsSep ":" (
+              unique (map (package: "${package}/${sitePackages}") (requiredPythonModules modules))
+            );
+        };
 
-  # Everything else is a shell script with the host's tools.
+      interpreter = bare // {
+        pname = "python3";
+        inherit (host) version;
+        inherit libPrefix executable sitePackages;
+        pythonVersion = host.version;
+        interpreter = "${bare}/bin/${executable}";
+        pkgs = packages;
+        withPackages =
+          choose:
+          build "environment" "python3-${host.version}-env" {
+            packages = map toString (choose packages);
+            python = ours;
+          } { };
+      };
+    in
+    interpreter;
+
+  interpreters = listToAttrs (
+    map
+      (named: {
+        name = "python" + concatStringsSep "" (splitVersion named);
+        value = pythonSet named;
+      })
+      [
+        "3.11"
+        "3.12"
+        "3.13"
+        "3.14"
+      ]
+  );
+
+  packageSets = listToAttrs (
+    map (name: {
+      name = "${name}Packages";
+      value = interpreters.${name}.pkgs;
+    }) (attrNames interpreters)
+  );
+
+  # Everything else is a shell script with the host's tools. With structured attributes its variables
+  # are those of `.attrs.sh`: a list is an array then, and the outputs' paths are in one.
   script =
     given: text:
     described given (
       derivation (
         # attributes are the builder's environment
         removeAttrs given [
-          "buildCommand"
           "meta"
           "passthru"
-          "pname"
-          "version"
         ]
         // {
           inherit system;
           name = nameOf given;
           outputs = [ "out" ];
           builder = "/bin/sh";
+          buildCommand = text;
           args = [
             "-ec"
-            "PATH=/usr/local/bin:/usr/bin:/bin\n${text}"
+            "export PATH=/usr/local/bin:/usr/bin:/bin; exec bash -eo pipefail -c '${load}eval \"$buildCommand\"'"
           ];
+        }
+        // lib.optionalAttrs structuredAttrs { __structuredAttrs = true; }
+        // lib.optionalAttrs (given.meta or { } ? mainProgram) {
+          NIX_MAIN_PROGRAM = given.meta.mainProgram;
         }
       )
     );
+
+  load = lib.optionalString structuredAttrs ''
+    . ./.attrs.sh
+    for output in "''${!outputs[@]}"; do export "$output=''${outputs[$output]}"; done
+  '';
 
   # One directory of links to what is in several; a file that two of them have is an error.
   joined =
@@ -362,24 +481,7 @@ let
     );
 
   pkgs = {
-    inherit
-      lib
-      fetchFromGitHub
-      fetchPypi
-      python312Packages
-      ;
-    python312 = interpreter // {
-      pname = "python3";
-      version = "3.12.0";
-      inherit sitePackages;
-      pkgs = python312Packages;
-      withPackages =
-        choose:
-        build "environment" "python3-3.12-env" {
-          packages = map toString (choose python312Packages);
-          python = "${interpreter}";
-        } { };
-    };
+    inherit lib fetchFromGitHub fetchPypi;
     stdenvNoCC.mkDerivation = fixpoint (
       given:
       script (refuseUnknown "mkDerivation" [
@@ -415,6 +517,11 @@ let
       ] given) true;
     newScope = extra: callIn (pkgs // extra);
     callPackage = callIn pkgs;
-  };
+  }
+  // interpreters
+  // packageSets;
 in
-pkgs
+if system == "x86_64-darwin" then
+  throw "Nixpkgs 26.11 has dropped support for x86_64-darwin."
+else
+  pkgs

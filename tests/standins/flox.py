@@ -150,7 +150,8 @@ class Stand:
         self.state = os.path.abspath(options.state)
         os.makedirs(self.state, exist_ok=True)
         self.upstream, self.venv, self.orgs = options.upstream, options.third_party, options.org
-        self.with_nix = options.nix
+        self.with_nix, self.relaxing = options.nix, not options.no_relaxing
+        self.pythons = dict(map(python_option, options.python))
         self.faults = set(options.fault)
         path = os.path.join(self.state, "faults")
         if os.path.exists(path):
@@ -289,10 +290,13 @@ class Stand:
 
     def engine(self, source, relative):
         if self.with_nix:
-            return WithNix(RealNix(self.state, self.upstream, self.venv, sys.stderr), source, relative)
+            return WithNix(
+                RealNix(self.state, self.upstream, self.venv, self.pythons, self.relaxing, sys.stderr),
+                source, relative)
         packages = Environment(os.path.join(source, relative)).packages()
         store = Store(self.state, sys.stderr)
-        return Own(store, pkgset.Set(store, self.upstream, self.venv).overlay(packages))
+        nixpkgs = pkgset.Set(store, self.upstream, self.venv, self.pythons)
+        return Own(store, nixpkgs.overlay(packages))
 
     def build_one(self, engine, name):
         """A package: what there is to say of it, and its log."""
@@ -446,6 +450,13 @@ class Stand:
         sys.stdout.write(text)
 
 
+def python_option(text):
+    """The version that is asked for, and version and path of the interpreter to take for it."""
+    named, _, found = text.partition("=")
+    version, _, path = found.partition(":")
+    return named, (version, path)
+
+
 def replace_link(target, link):
     temporary = link + ".new"
     if os.path.lexists(temporary):
@@ -461,6 +472,8 @@ def main():
     parser.add_argument("--org", action="append", default=[])
     parser.add_argument("--third-party")
     parser.add_argument("--nix", action="store_true")
+    parser.add_argument("--no-relaxing", action="store_true")
+    parser.add_argument("--python", action="append", default=[], metavar="3.12=3.11:/usr/bin/python3")
     parser.add_argument("--fault", action="append", default=[])
     words = sys.argv[1:]
     options = parser.parse_args(words[: words.index("--")])

@@ -69,7 +69,8 @@ class Repository:
     def is_on_remote(self, remote):
         """Whether the remote has HEAD."""
         tip = "--negotiation-tip=" + self.head()
-        return self.run("fetch", "--negotiate-only", tip, remote).stdout.strip() == self.head()
+        # git before 2.40 names ancestors as well; flox brings a newer one along
+        return self.head() in self.run("fetch", "--negotiate-only", tip, remote).stdout.split()
 
     def export_tracked(self, target):
         """The tree as flox's Nix sees it: tracked files as they are in the working tree."""

@@ -10,15 +10,20 @@ import re
 import sys
 
 from . import fetch, python
+from .environment import tomllib
 from .nixlang import (
-    Interpreter, Lambda, NixError, Path, Thunk, call, compare_versions, curry, deep, done,
+    Interpreter, Lambda, NixError, Path, Thunk, call, compare_versions, curry, deep, done, equal,
     is_derivation, is_function, to_string,
 )
-from .store import Derivation
+from .store import Derivation, host_python
 
 # Python packages of nixpkgs that Dagster asked for at some time, by attribute name.
 with open(os.path.join(os.path.dirname(__file__), "python-names.txt"), encoding="utf-8") as names:
     PYTHON_NAMES = names.read().split()
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+# What nixpkgs has, as it was recorded: attribute -> version.
+with open(os.path.join(os.path.dirname(__file__), "../../../nixpkgs.toml"), "rb") as recorded:
+    RECORDED = tomllib.load(recorded)["versions"]
 # nixpkgs' attribute where it is not the normalised name of the distribution.
 DISTRIBUTIONS = {}
 
@@ -28,8 +33,8 @@ SYSTEMS = {
 }
 PACKAGE_ARGUMENTS = {
     "pname", "version", "name", "pyproject", "format", "src", "sourceRoot", "build-system",
-    "dependencies", "pythonRelaxDeps", "pythonImportsCheck", "makeWrapperArgs", "doCheck", "meta",
-    "passthru", "disabled",
+    "dependencies", "pypaBuildFlags", "pythonRelaxDeps", "pythonImportsCheck", "dontWrapPythonPrograms",
+    "makeWrapperArgs", "postFixup", "doCheck", "meta", "passthru", "disabled",
 }
 
 
@@ -89,6 +94,10 @@ def lib():
     return {name: done(value) for name, value in everything.items()}
 
 
+def host_version():
+    return "%d.%d" % sys.version_info[:2]
+
+
 def get_exe(package):
     package = package.force()
     program = package["meta"].force()["mainProgram"].force()
@@ -96,42 +105,30 @@ def get_exe(package):
 
 
 class Set:
-    """nixpkgs as expressions see it, with the store that its derivations are realised in."""
+    """nixpkgs as expressions see it, with the store that its derivations are realised in.
 
-    def __init__(self, store, upstream, venv):
+    `pythons`: for a version of Python, as "3.12", version and path of the host's interpreter that is it
+    or stands in for it.
+    """
+
+    def __init__(self, store, upstream, venv, pythons):
         self.store, self.upstream = store, upstream
         self.venv = python.Venv(venv) if venv else None
         self.interpreter = Interpreter()
-        self.python = self.derivation(
-            "python3-3.12", python.interpreter, {}, version="3.12.11", pname="python3"
-        )
-        packages = {name: Thunk(lambda n=name: self.third_party(n)) for name in PYTHON_NAMES}
-        packages["buildPythonPackage"] = done(self.fixpoint(self.build_python_package))
-        packages["buildPythonApplication"] = packages["buildPythonPackage"]
-        packages["python"] = Thunk(lambda: self.packages["python312"].force())
-        packages["pythonOlder"] = done(
-            curry(1, lambda version: compare_versions("3.12", version.force()) < 0)
-        )
-        packages["fetchPypi"] = done(curry(1, self.fetch_pypi))
-        packages["makePythonPath"] = done(curry(1, self.make_python_path))
-        python312 = {
-            **self.python,
-            "pkgs": done(packages),
-            "sitePackages": done(python.SITE),
-            "libPrefix": done("python3.12"),
-            "pythonVersion": done("3.12"),
-            "withPackages": done(curry(1, self.with_packages)),
-        }
         self.packages = {
             "lib": done(lib()),
-            "python312": done(python312),
-            "python312Packages": done(packages),
             "fetchFromGitHub": done(curry(1, self.fetch_from_github)),
-            "fetchPypi": packages["fetchPypi"],
+            "fetchPypi": done(curry(1, self.fetch_pypi)),
             "runCommand": done(curry(3, self.run_command)),
             "symlinkJoin": done(curry(1, self.symlink_join)),
             "stdenvNoCC": done(attrs(mkDerivation=self.fixpoint(self.make_derivation))),
         }
+        for named in PYTHONS:
+            version, path = pythons.get(named) or (host_version(), host_python())
+            one = PythonSet(self, named, version, path)
+            name = "python" + named.replace(".", "")
+            self.packages[name] = Thunk(one.interpreter)
+            self.packages[name + "Packages"] = Thunk(lambda one=one: one.packages)
 
     def derivation(self, name, build, arguments, fixed=None, outputs=("out",), **attributes):
         """A derivation as a Nix set."""
@@ -209,29 +206,6 @@ class Set:
         fixed = ("flat", self.hash_of("fetchPypi", given))
         return self.derivation(file, fetch.fetch_file, {"url": url}, fixed)
 
-    def third_party(self, name):
-        distribution = DISTRIBUTIONS.get(name, name)
-        arguments = {"name": distribution, "venv": None, "dependencies": []}
-        if self.venv:
-            if distribution not in self.venv.infos:
-                # nixpkgs has it, this virtual environment does not: Dagster of today needs it not
-                arguments["venv"] = {"site": self.venv.site, "files": []}
-            else:
-                arguments["venv"] = {
-                    "site": self.venv.site, "files": self.venv.files(distribution)
-                }
-                needed = self.venv.requirements(distribution)
-                arguments["dependencies"] = [self.path_of(item) for item in needed]
-        return self.derivation(
-            "python3.12-%s" % name, python.third_party, arguments, pname=name, version="0",
-        )
-
-    def path_of(self, distribution):
-        names = self.packages["python312Packages"].force()
-        if distribution not in names:
-            names[distribution] = Thunk(lambda: self.third_party(distribution))
-        return names[distribution].force()["outPath"].force()
-
     def paths(self, given, name):
         """Store paths of a list of packages; something else in the list is an error."""
         found = []
@@ -240,53 +214,6 @@ class Set:
                 raise NixError("`%s` holds something that is not a package" % name)
             found.append(item["outPath"].force())
         return found
-
-    def make_python_path(self, argument):
-        """The site-packages of packages and of all they depend on, joined by colons."""
-        pending = self.paths({"packages": argument}, "packages")
-        found = []
-        while pending:
-            path = pending.pop(0)
-            if path not in found:
-                found.append(path)
-                pending += self.store.known[path].arguments["dependencies"]
-        return ":".join(os.path.join(path, python.SITE) for path in found)
-
-    def build_python_package(self, given):
-        self.refuse_unknown("buildPythonPackage", given, PACKAGE_ARGUMENTS)
-        plain = {key: deep(given[key]) for key in given.keys() - {"meta", "passthru", "src"}}
-        if plain.get("disabled"):
-            raise NixError("%s-%s not supported for interpreter python3.12" % (
-                plain["pname"], plain["version"]))
-        form = plain.get("format", "pyproject" if plain.get("pyproject") else None)
-        if form not in ("pyproject", "wheel", "setuptools"):
-            raise NixError("buildPythonPackage: expected `pyproject = true` or a `format`")
-        arguments = {
-            "pname": plain["pname"], "version": plain["version"], "format": form,
-            "src": to_string(given["src"].force()), "sourceRoot": plain.get("sourceRoot"),
-            "build-system": self.paths(given, "build-system"),
-            "dependencies": self.paths(given, "dependencies"),
-            "pythonImportsCheck": plain.get("pythonImportsCheck", []),
-            "pythonRelaxDeps": plain.get("pythonRelaxDeps", []),
-            "makeWrapperArgs": plain.get("makeWrapperArgs", []),
-            "python": self.python["outPath"].force(),
-        }
-        name = "python3.12-%s-%s" % (plain["pname"], plain["version"])
-        extra = {"pname": plain["pname"], "version": plain["version"],
-                 "meta": given.get("meta", done({})), "src": given["src"]}
-        extra.update(given["passthru"].force() if "passthru" in given else {})
-        return self.derivation(
-            name, python.build_package, arguments, outputs=("out", "dist"), **extra
-        )
-
-    def with_packages(self, argument):
-        chosen = call(argument.force(), self.packages["python312Packages"])
-        arguments = {
-            "packages": self.paths({"packages": done(chosen)}, "packages"),
-            "python": self.python["outPath"].force(),
-        }
-        extra = {"sitePackages": python.SITE, "python": done(self.python)}
-        return self.derivation("python3-3.12-env", python.environment, arguments, **extra)
 
     @staticmethod
     def names(given):
@@ -298,6 +225,9 @@ class Set:
 
     def script(self, given, names, script):
         environment = {}
+        meta = given["meta"].force() if "meta" in given else {}
+        if "mainProgram" in meta:
+            environment["NIX_MAIN_PROGRAM"] = deep(meta["mainProgram"])
         for key in given.keys() - {"meta", "passthru", "name"}:
             value = deep(given[key])
             items = value if isinstance(value, list) else [value]
@@ -365,10 +295,150 @@ class Set:
         return scope
 
 
+class PythonSet:
+    """One Python and its packages. The interpreter that the host has in its place keeps its own name in
+    paths: nothing says that it is what it is not."""
+
+    def __init__(self, nixpkgs, named, version, path):
+        self.nixpkgs, self.named, self.version, self.path = nixpkgs, named, version, path
+        self.lib_prefix = "python" + version
+        self.site = "lib/%s/site-packages" % self.lib_prefix
+        self.packages = {name: Thunk(lambda n=name: self.third_party(n)) for name in PYTHON_NAMES}
+        self.packages.update({
+            "python": Thunk(self.interpreter),
+            "fetchPypi": nixpkgs.packages["fetchPypi"],
+            "buildPythonPackage": done(nixpkgs.fixpoint(self.build_python_package)),
+            "buildPythonApplication": done(nixpkgs.fixpoint(self.build_python_package)),
+            "makePythonPath": done(curry(1, self.make_python_path)),
+            "pythonOlder": done(
+                curry(1, lambda version: compare_versions(self.version, version.force()) < 0)),
+        })
+        self._bare = None
+
+    @property
+    def bare(self):
+        if self._bare is None:
+            arguments = {
+                "path": self.path, "executable": self.lib_prefix,
+                "standsInFor": None if self.version == self.named else self.named,
+            }
+            name = "python3-" + self.version
+            self._bare = self.nixpkgs.derivation(
+                name, python.interpreter, arguments, version=self.version, pname="python3")
+        return self._bare
+
+    @property
+    def ours(self):
+        """What each builder of a package is told of its Python."""
+        return {"path": self.bare["outPath"].force(), "executable": self.lib_prefix, "site": self.site}
+
+    def interpreter(self):
+        return {
+            **self.bare,
+            "pkgs": done(self.packages),
+            "executable": done(self.lib_prefix),
+            "interpreter": done("%s/bin/%s" % (self.bare["outPath"].force(), self.lib_prefix)),
+            "sitePackages": done(self.site),
+            "libPrefix": done(self.lib_prefix),
+            "pythonVersion": done(self.version),
+            "withPackages": done(curry(1, self.with_packages)),
+        }
+
+    def derivation(self, name, build, arguments, **attributes):
+        return self.nixpkgs.derivation(
+            name, build, {**arguments, "python": self.ours}, pythonModule=self.bare, **attributes)
+
+    def third_party(self, name):
+        distribution = DISTRIBUTIONS.get(name, name)
+        version = RECORDED.get(name, "0")
+        arguments = {"name": distribution, "venv": None, "dependencies": []}
+        venv = self.nixpkgs.venv
+        if venv:
+            if distribution not in venv.infos:
+                # nixpkgs has it, this virtual environment does not: Dagster of today needs it not
+                arguments["venv"] = {"site": venv.site, "files": []}
+            else:
+                version = venv.version(distribution)
+                arguments["venv"] = {"site": venv.site, "files": venv.files(distribution)}
+                needed = venv.requirements(distribution)
+                arguments["dependencies"] = [self.path_of(item) for item in needed]
+        arguments["version"] = version
+        return self.derivation(
+            "%s-%s-%s" % (self.lib_prefix, name, version), python.third_party, arguments,
+            pname=name, version=version,
+        )
+
+    def path_of(self, distribution):
+        if distribution not in self.packages:
+            self.packages[distribution] = Thunk(lambda: self.third_party(distribution))
+        return self.packages[distribution].force()["outPath"].force()
+
+    def make_python_path(self, argument):
+        """The site-packages of packages and of all they depend on, joined by colons."""
+        pending = self.nixpkgs.paths({"packages": argument}, "packages")
+        found = []
+        while pending:
+            path = pending.pop(0)
+            if path not in found:
+                found.append(path)
+                pending += self.nixpkgs.store.known[path].arguments["dependencies"]
+        return ":".join(os.path.join(path, self.site) for path in found)
+
+    def of_this_python(self, given, name, plain):
+        """Store paths of a list of packages, none of them another Python's."""
+        for item in given.get(name, done([])).force():
+            item = item.force()
+            if isinstance(item, dict) and "pythonModule" in item and not equal(
+                    item["pythonModule"].force(), self.bare):
+                raise NixError(
+                    "Python version mismatch in '%s':\n\nThe Python derivation '%s' depends on a Python "
+                    "derivation\nnamed '%s', but the two derivations use different versions\nof Python" % (
+                        plain["pname"], plain["pname"], item["name"].force()))
+        return self.nixpkgs.paths(given, name)
+
+    def build_python_package(self, given):
+        self.nixpkgs.refuse_unknown("buildPythonPackage", given, PACKAGE_ARGUMENTS)
+        plain = {key: deep(given[key]) for key in given.keys() - {"meta", "passthru", "src"}}
+        if plain.get("disabled"):
+            raise NixError("%s-%s not supported for interpreter %s" % (
+                plain["pname"], plain["version"], self.lib_prefix))
+        form = plain.get("format", "pyproject" if plain.get("pyproject") else None)
+        if form not in ("pyproject", "wheel", "setuptools"):
+            raise NixError("buildPythonPackage: expected `pyproject = true` or a `format`")
+        meta = given["meta"].force() if "meta" in given else {}
+        arguments = {
+            "pname": plain["pname"], "version": plain["version"], "format": form,
+            "src": to_string(given["src"].force()), "sourceRoot": plain.get("sourceRoot"),
+            "build-system": self.of_this_python(given, "build-system", plain),
+            "dependencies": self.of_this_python(given, "dependencies", plain),
+            "pypaBuildFlags": plain.get("pypaBuildFlags", []),
+            "pythonImportsCheck": plain.get("pythonImportsCheck", []),
+            "pythonRelaxDeps": plain.get("pythonRelaxDeps", []),
+            "dontWrapPythonPrograms": plain.get("dontWrapPythonPrograms", False),
+            "makeWrapperArgs": plain.get("makeWrapperArgs", []),
+            "postFixup": plain.get("postFixup", ""),
+            "mainProgram": deep(meta["mainProgram"]) if "mainProgram" in meta else None,
+        }
+        name = "%s-%s-%s" % (self.lib_prefix, plain["pname"], plain["version"])
+        extra = {"pname": plain["pname"], "version": plain["version"],
+                 "meta": given.get("meta", done({})), "src": given["src"]}
+        extra.update(given["passthru"].force() if "passthru" in given else {})
+        return self.derivation(
+            name, python.build_package, arguments, outputs=("out", "dist"), **extra
+        )
+
+    def with_packages(self, argument):
+        chosen = call(argument.force(), done(self.packages))
+        arguments = {"packages": self.nixpkgs.paths({"packages": done(chosen)}, "packages")}
+        extra = {"sitePackages": self.site}
+        name = "python3-%s-env" % self.version
+        return self.derivation(name, python.environment, arguments, **extra)
+
+
 def run_script(builder, arguments):
     path = os.path.join(builder.scratch, "builder.sh")
     with open(path, "w", encoding="utf-8") as file:
         file.write(arguments["script"])
-    builder.run(["/bin/sh", "-e", path], **arguments["environment"])
+    builder.run(["bash", "-eo", "pipefail", path], **arguments["environment"])
     if not os.path.lexists(builder.out):
         builder.fail("error: builder failed to produce output path for output 'out'")

@@ -1,41 +1,46 @@
 """Builders of Python packages and environments, as nixpkgs' Python infrastructure makes them.
 
-An output has its modules in `lib/python3.12/site-packages`, whatever the host's Python is, and
-names its dependencies in `nix-support/propagated-build-inputs`. A console script is a shell wrapper
-around `.NAME-wrapped`, which sees its own package's closure and nothing else; an environment
-(`withPackages`) merges packages and makes its interpreter see all of them.
+Each is told of its Python (`python` of its arguments): `path` of the interpreter's output, its
+`executable`, and `site`, where modules are below an output. An output names its dependencies in
+`nix-support/propagated-build-inputs`. A console script is a shell wrapper around `.NAME-wrapped`, which
+sees its own package's closure and nothing else, unless the package wraps none (`dontWrapPythonPrograms`).
+
+A package is refused as nixpkgs' hooks refuse it: a wheel whose requirements its dependencies do not
+meet (python-runtime-deps-check-hook), after `pythonRelaxDeps` was applied with that hook's own pattern
+(python-relax-deps-hook); requirements of a build system that it does not meet (`pyproject-build
+--no-isolation`).
 """
 
+import base64
 import configparser
+import csv
 import email.parser
+import hashlib
+import io
 import json
 import os
 import re
 import shlex
 import shutil
+import subprocess
 import zipfile
 
+try:
+    import tomllib
+except ImportError:  # Python before 3.11
+    from pip._vendor import tomli as tomllib
+
 from pip._vendor.packaging.requirements import Requirement
-from pip._vendor.packaging.specifiers import SpecifierSet
 
 from .nixlang import PLACEHOLDER
 from .store import host_python
 
-SITE = "lib/python3.12/site-packages"
 PROPAGATED = "nix-support/propagated-build-inputs"
-
-# What nixpkgs' interpreter runs at start: the variables that its environments set.
-SITECUSTOMIZE = """\
-import os, site, sys
-for path in filter(None, os.environ.pop("NIX_PYTHONPATH", "").split(":")):
-    site.addsitedir(path)
-executable = os.environ.pop("NIX_PYTHONEXECUTABLE", None)
-if executable is not None:
-    sys.executable = executable
-prefix = os.environ.pop("NIX_PYTHONPREFIX", None)
-if prefix is not None:
-    sys.prefix = prefix
-"""
+# Files of the standard library that are the distribution's, not Python's.
+NOT_OURS = {"site-packages", "dist-packages", "sitecustomize.py", "usercustomize.py", "EXTERNALLY-MANAGED"}
+# What an interpreter says of where its parts are.
+WHERE = "import json, os, sys, sysconfig; print(json.dumps([os.path.realpath(getattr(sys, '_base_executable', " \
+    "sys.executable)), [sysconfig.get_path(name) for name in ('stdlib', 'platstdlib')]]))"
 
 
 def normalised(name):
@@ -70,26 +75,44 @@ def propagate(builder, paths):
     write(os.path.join(builder.out, PROPAGATED), " ".join(paths) + "\n")
 
 
-def sites(paths):
-    found = [os.path.join(path, SITE) for path in closure(paths)]
+def sites(paths, python):
+    found = [os.path.join(path, python["site"]) for path in closure(paths)]
     return [path for path in found if os.path.isdir(path)]
 
 
-def interpreter(builder, _):
-    """The host's Python without the host's packages."""
-    builder.run([host_python(), "-m", "venv", "--without-pip", "--symlinks", builder.out])
-    (own,) = [
-        os.path.join(folder, "site-packages")
-        for folder, folders, _ in os.walk(os.path.join(builder.out, "lib"))
-        if "site-packages" in folders
-    ]
-    write(os.path.join(own, "sitecustomize.py"), SITECUSTOMIZE)
-    for name in os.listdir(os.path.join(builder.out, "bin")):
-        if not name.startswith("python"):
-            os.unlink(os.path.join(builder.out, "bin", name))
-    versioned = os.path.join(builder.out, "bin/python3.12")
-    if not os.path.lexists(versioned):
-        os.symlink("python3", versioned)
+def interpreter_of(python):
+    return os.path.join(python["path"], "bin", python["executable"])
+
+
+def interpreter(builder, arguments):
+    """The host's Python without the host's packages, and without what its distribution runs at start.
+
+    It finds its standard library in its own `lib`, as one of nixpkgs does: also as the home of a virtual
+    environment. What stands in for another version says so in `nix-support/stands-in-for`.
+    """
+    told = subprocess.run(
+        [arguments["path"], "-I", "-c", WHERE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
+    executable, libraries = json.loads(told.stdout)
+    name = arguments["executable"]
+    bin_dir, lib = (os.path.join(builder.out, *parts) for parts in (["bin"], ["lib", name]))
+    os.makedirs(bin_dir)
+    # a copy: what is in a store links to nothing outside of it
+    shutil.copy(executable, os.path.join(bin_dir, name))
+    for alias in ("python3", "python"):
+        os.symlink(name, os.path.join(bin_dir, alias))
+    os.makedirs(os.path.join(lib, "site-packages"))
+    for folder in libraries:
+        for entry in sorted(set(os.listdir(folder)) - NOT_OURS):
+            if not os.path.lexists(os.path.join(lib, entry)):
+                os.symlink(os.path.join(folder, entry), os.path.join(lib, entry))
+    write_home(builder.out, os.path.dirname(executable))
+    if arguments["standsInFor"]:
+        write(os.path.join(builder.out, "nix-support/stands-in-for"), arguments["standsInFor"] + "\n")
+
+
+def write_home(directory, home):
+    """Makes a directory a virtual environment of the interpreter whose `bin` is `home`."""
+    write(os.path.join(directory, "pyvenv.cfg"), "home = %s\ninclude-system-site-packages = false\n" % home)
 
 
 def third_party(builder, arguments):
@@ -98,37 +121,41 @@ def third_party(builder, arguments):
     From a virtual environment: the real files. Without one: its metadata only, so that whoever
     asks whether it is installed hears yes, and whoever imports it fails.
     """
-    name, venv = arguments["name"], arguments["venv"]
-    site = os.path.join(builder.out, SITE)
+    name, venv, python = arguments["name"], arguments["venv"], arguments["python"]
+    site = os.path.join(builder.out, python["site"])
     os.makedirs(site)
     if venv is None:
-        info = os.path.join(site, "%s-0.dist-info" % name.replace("-", "_"))
-        write(os.path.join(info, "METADATA"), "Metadata-Version: 2.1\nName: %s\nVersion: 0\n" % name)
+        version = arguments["version"]
+        info = os.path.join(site, "%s-%s.dist-info" % (name.replace("-", "_"), version))
+        text = "Metadata-Version: 2.1\nName: %s\nVersion: %s\n" % (name, version)
+        write(os.path.join(info, "METADATA"), text)
         return
     for path in venv["files"]:
         source = os.path.join(venv["site"], path)
         target = os.path.join(site, path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copy2(source, target)
-    compile_all(builder)
+    compile_all(builder, python)
     propagate(builder, arguments["dependencies"])
 
 
-def pip_wheel(builder, source, build_system, directory):
+def pip_wheel(builder, source, build_system, directory, python):
     """Builds one wheel from a source tree with the build backend that the expression names."""
     command = [host_python(), "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index"]
     command += ["--no-build-isolation", "--no-input", "--no-cache-dir", "--no-clean"]
+    # pip asks whether it could install what it builds, nixpkgs' builders do not
+    command += ["--ignore-requires-python"]
     command += ["--disable-pip-version-check", "--wheel-dir", directory, source]
-    builder.run(command, PYTHONPATH=":".join(sites(build_system)), PIP_CONFIG_FILE="/dev/null")
+    builder.run(command, PYTHONPATH=":".join(sites(build_system, python)), PIP_CONFIG_FILE="/dev/null")
     (name,) = os.listdir(directory)
     return os.path.join(directory, name)
 
 
 def build_package(builder, arguments):
-    """`buildPythonPackage`: a wheel, its installation, its wrappers, its import check."""
+    """`buildPythonPackage`: a wheel, its installation, its commands, its checks, in nixpkgs' order."""
     wheels = os.path.join(builder.scratch, "dist")
     os.mkdir(wheels)
-    source = arguments["src"]
+    source, python = arguments["src"], arguments["python"]
     if arguments["format"] == "wheel":
         name = os.path.basename(source).split("-", 1)[1]
         wheel = os.path.join(wheels, name)
@@ -138,25 +165,31 @@ def build_package(builder, arguments):
         copy_writable(source, tree)
         if arguments["sourceRoot"]:
             tree = os.path.join(builder.scratch, arguments["sourceRoot"])
-        wheel = pip_wheel(builder, tree, arguments["build-system"], wheels)
-    scripts, metadata = install_wheel(builder, wheel)
-    if arguments["format"] == "pyproject":
-        relax(metadata, arguments["pythonRelaxDeps"])
-        check_requirements(builder, metadata, arguments)
+        check_build_system(builder, tree, arguments)
+        wheel = pip_wheel(builder, tree, arguments["build-system"], wheels, python)
+    scripts, info = install_wheel(builder, wheel, python)
+    relax(info, arguments["pythonRelaxDeps"])
+    check_requirements(builder, info, os.path.basename(wheel), arguments)
     shutil.copytree(wheels, builder.path_of("dist"))
     propagate(builder, arguments["dependencies"])
-    compile_all(builder)
+    compile_all(builder, python)
     for name, target in sorted(scripts.items()):
-        wrap(builder, name, target, arguments)
+        if arguments["dontWrapPythonPrograms"]:
+            path = os.path.join(builder.out, "bin", name)
+            write(path, console_script(python, target), 0o755)
+        else:
+            wrap(builder, name, target, arguments)
+    if arguments["postFixup"]:
+        builder.run(["bash", "-eo", "pipefail", "-c", arguments["postFixup"]])
     check_imports(builder, arguments)
 
 
-def compile_all(builder):
+def compile_all(builder, python):
     """Bytecode that is good whatever the files' times are: without it every start compiles again.
     What is no Python (templates are such) has none."""
     compiler = "import compileall, py_compile, sys; compileall.compile_dir(sys.argv[1], quiet=2, " \
         "invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)"
-    builder.run([host_python(), "-c", compiler, os.path.join(builder.out, SITE)])
+    builder.run([interpreter_of(python), "-c", compiler, os.path.join(builder.out, python["site"])])
 
 
 def copy_writable(source, target):
@@ -169,81 +202,138 @@ def copy_writable(source, target):
                 os.chmod(path, os.stat(path).st_mode | 0o200)
 
 
-def install_wheel(builder, wheel):
+def install_wheel(builder, wheel, python):
     """Unpacks a pure wheel; returns its console scripts as name -> `module:attribute`, and where its
     metadata is."""
-    site = os.path.join(builder.out, SITE)
+    site = os.path.join(builder.out, python["site"])
     os.makedirs(site)
     with zipfile.ZipFile(wheel) as archive:
         if any(".data/" in name for name in archive.namelist()):
             builder.fail("error: `.data` in a wheel is not supported here")
         archive.extractall(site)
         (info,) = {n.split("/")[0] for n in archive.namelist() if n.split("/")[0].endswith(".dist-info")}
-    metadata = os.path.join(site, info)
-    with open(os.path.join(metadata, "METADATA"), encoding="utf-8") as file:
-        found = email.parser.HeaderParser().parse(file)["Name"]
+    info = os.path.join(site, info)
+    found = metadata(info)["Name"]
     if normalised(found) != normalised(builder.drv.arguments["pname"]):
         builder.fail("error: expected %s, found %s" % (builder.drv.arguments["pname"], found))
     entry_points = configparser.ConfigParser(delimiters=("=",), interpolation=None)
     entry_points.optionxform = str
-    entry_points.read(os.path.join(metadata, "entry_points.txt"), encoding="utf-8")
+    entry_points.read(os.path.join(info, "entry_points.txt"), encoding="utf-8")
     scripts = {}
     if entry_points.has_section("console_scripts"):
         scripts = dict(entry_points.items("console_scripts"))
-    return scripts, os.path.join(metadata, "METADATA")
+    return scripts, info
 
 
-def relax(metadata, names):
-    """`pythonRelaxDeps`: requirements of these names lose their bounds."""
-    with open(metadata, encoding="utf-8") as file:
+def metadata(info):
+    with open(os.path.join(info, "METADATA"), encoding="utf-8") as file:
+        return email.parser.HeaderParser().parse(file)
+
+
+def relax(info, names):
+    """`pythonRelaxDeps`, with the pattern of nixpkgs' hook: names are patterns that end anywhere."""
+    if not names:
+        return
+    path = os.path.join(info, "METADATA")
+    with open(path, encoding="utf-8") as file:
         lines = file.read().split("\n")
-    relaxed = {normalised(name) for name in names}
-    for index, line in enumerate(lines):
-        if line.startswith("Requires-Dist: "):
-            requirement = Requirement(line.partition(": ")[2])
-            if normalised(requirement.name) in relaxed:
-                requirement.specifier = SpecifierSet()
-                lines[index] = "Requires-Dist: %s" % requirement
-        elif not line:
-            break
-    with open(metadata, "w", encoding="utf-8") as file:
+    for name in names:
+        pattern = re.compile(r"(Requires-Dist: %s\s*(\[[^]]+\])?)[^;]*(;.*)?" % name, re.IGNORECASE)
+        lines = [pattern.sub(r"\1\3", line, count=1) for line in lines]
+    with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(lines))
+    record(info, path)
 
 
-def check_requirements(builder, metadata, arguments):
-    """nixpkgs' check of `pyproject` packages: what the wheel requires is among the dependencies, in a
-    version that it allows. A third-party package without code has no version that says anything."""
-    with open(metadata, encoding="utf-8") as file:
-        required = email.parser.HeaderParser().parse(file).get_all("Requires-Dist") or []
-    installed = {}
-    for site in sites([builder.out, *arguments["dependencies"]]):
+def record(info, path):
+    """Enters a changed file of a distribution into its RECORD, as packing the wheel again does."""
+    with open(path, "rb") as file:
+        content = file.read()
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    name = os.path.relpath(path, os.path.dirname(info))
+    where = os.path.join(info, "RECORD")
+    with open(where, encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    rows = [[name, "sha256=" + digest, len(content)] if row[:1] == [name] else row for row in rows]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write(where, text.getvalue())
+
+
+def installed(paths, python):
+    """Versions of the distributions in a closure, by normalised name."""
+    found = {}
+    for site in sites(paths, python):
         for name in os.listdir(site):
             if name.endswith(".dist-info"):
-                with open(os.path.join(site, name, "METADATA"), encoding="utf-8") as file:
-                    found = email.parser.HeaderParser().parse(file)
-                installed[normalised(found["Name"])] = found["Version"]
-    missing = []
-    for requirement in map(Requirement, required):
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        version = installed.get(normalised(requirement.name))
-        if version is None:
-            missing.append("%s not installed" % requirement.name)
-        elif version != "0" and not requirement.specifier.contains(version, prereleases=True):
-            missing.append("%s%s not satisfied by version %s" % (
-                requirement.name, requirement.specifier, version))
+                told = metadata(os.path.join(site, name))
+                found[normalised(told["Name"])] = told["Version"]
+    return found
+
+
+def unmet(requirement, versions):
+    """Is a requirement that applies here not met? A version that nobody recorded says nothing."""
+    if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+        return None
+    name = normalised(requirement.name)
+    version = versions.get(name)
+    if version is None:
+        return "%s not installed" % name
+    if version != "0" and not requirement.specifier.contains(version, prereleases=True):
+        return "%s%s not satisfied by version %s" % (name, requirement.specifier, version)
+    return None
+
+
+def check_requirements(builder, info, wheel, arguments):
+    """nixpkgs' check of every wheel, built or fetched: what it requires is among the dependencies, in a
+    version that it allows."""
+    required = metadata(info).get_all("Requires-Dist") or []
+    versions = installed([builder.out, *arguments["dependencies"]], arguments["python"])
+    problems = list(filter(None, (unmet(Requirement(text), versions) for text in required)))
+    if problems:
+        builder.say("Checking runtime dependencies for %s" % wheel)
+        builder.fail("\n".join("  - " + line for line in problems))
+
+
+def check_build_system(builder, tree, arguments):
+    """`pyproject-build --no-isolation`: what the build system requires is there, in a version that it
+    allows, unless the check is switched off."""
+    path = os.path.join(tree, "pyproject.toml")
+    if "--skip-dependency-check" in arguments["pypaBuildFlags"] or not os.path.exists(path):
+        return
+    with open(path, "rb") as file:
+        required = tomllib.load(file).get("build-system", {}).get("requires", [])
+    versions = installed(arguments["build-system"], arguments["python"])
+    if not versions and os.path.isdir(os.path.join(tree, "_backend")):
+        return  # the small upstream brings its own
+    missing = [text for text in required if unmet(Requirement(text), versions)]
     if missing:
-        builder.say("Checking runtime dependencies for %s" % os.path.basename(os.path.dirname(metadata)))
-        builder.fail("\n".join("  - " + line for line in missing))
+        builder.fail("ERROR Missing dependencies:\n" + "\n".join("\t" + text for text in missing))
+
+
+def console_script(python, target):
+    """A console script as pypa's `installer` writes it."""
+    module, _, attribute = target.partition(":")
+    return "\n".join([
+        "#!" + interpreter_of(python),
+        "# -*- coding: utf-8 -*-",
+        "import re",
+        "import sys",
+        "from %s import %s" % (module, attribute.split(".")[0]),
+        'if __name__ == "__main__":',
+        '    sys.argv[0] = re.sub(r"(-script\\.pyw|\\.exe)?$", "", sys.argv[0])',
+        "    sys.exit(%s())" % attribute,
+        "",
+    ])
 
 
 def wrap(builder, name, target, arguments):
     module, _, attribute = target.partition(":")
     python = arguments["python"]
-    own = sites([builder.out, *arguments["dependencies"]])
+    own = sites([builder.out, *arguments["dependencies"]], python)
     wrapped = os.path.join(builder.out, "bin", ".%s-wrapped" % name)
     write(wrapped, "\n".join([
-        "#!%s/bin/python3.12" % python,
+        "#!" + interpreter_of(python),
         "import sys;import site;import functools;sys.argv[0] = %r;"
         "functools.reduce(lambda known, path: site.addsitedir(path, known), %r, site._init_pathinfo());"
         % (os.path.join(builder.out, "bin", name), own),
@@ -278,40 +368,40 @@ def wrapper_lines(builder, words):
 
 
 def check_imports(builder, arguments):
-    modules = arguments["pythonImportsCheck"]
+    modules, python = arguments["pythonImportsCheck"], arguments["python"]
     if modules:
         builder.say("Check whether the following modules can be imported: %s" % " ".join(modules))
-        command = [os.path.join(arguments["python"], "bin/python3.12"), "-c"]
+        command = [interpreter_of(python), "-c"]
         command.append("import importlib, sys; [importlib.import_module(m) for m in sys.argv[1:]]")
-        paths = sites([builder.out, *arguments["dependencies"]])
+        paths = sites([builder.out, *arguments["dependencies"]], python)
         builder.run([*command, *modules], PYTHONPATH=":".join(paths), PYTHONDONTWRITEBYTECODE="1")
 
 
 def environment(builder, arguments):
     """`python.withPackages`: one tree, and commands whose interpreter sees all of it."""
-    site = os.path.join(builder.out, SITE)
-    os.makedirs(site)
-    packages = closure(arguments["packages"])
-    for path in packages:
-        merge(builder, os.path.join(path, SITE), site)
+    python = arguments["python"]
     bin_dir = os.path.join(builder.out, "bin")
+    os.makedirs(os.path.join(builder.out, python["site"]))
     os.mkdir(bin_dir)
-    python = os.path.join(arguments["python"], "bin/python3.12")
-    settings = "export NIX_PYTHONPREFIX=%s\nexport NIX_PYTHONEXECUTABLE=%s\nexport NIX_PYTHONPATH=%s\n" % (
-        shlex.quote(builder.out),
-        shlex.quote(os.path.join(bin_dir, "python3.12")),
-        shlex.quote(site),
-    )
-    programs = {name: python for name in ("python", "python3", "python3.12")}
-    for path in packages:
+    programs = {}
+    for path in closure(arguments["packages"]):
+        merge(builder, os.path.join(path, "lib"), os.path.join(builder.out, "lib"))
         folder = os.path.join(path, "bin")
         if os.path.isdir(folder):
             for name in os.listdir(folder):
                 if not name.startswith("."):
                     programs[name] = os.path.join(folder, name)
+    write_home(builder.out, os.path.join(python["path"], "bin"))
+    for name in (python["executable"], "python3", "python"):
+        os.symlink(interpreter_of(python), os.path.join(bin_dir, name))
+    own = os.path.join(bin_dir, python["executable"])
     for name, program in programs.items():
-        text = "#!/bin/sh -e\n%sexport PYTHONNOUSERSITE='true'\nexec %s \"$@\"\n"
-        write(os.path.join(bin_dir, name), text % (settings, shlex.quote(program)), 0o755)
+        words = [program]
+        with open(program, "rb") as file:
+            if b"python" in file.readline():
+                words.insert(0, own)
+        text = "#!/bin/sh -e\nexport PYTHONNOUSERSITE='true'\nexec %s \"$@\"\n" % shlex.join(words)
+        write(os.path.join(bin_dir, name), text, 0o755)
 
 
 def merge(builder, source, target):
@@ -379,6 +469,9 @@ class Venv:
             and os.path.isfile(os.path.join(self.site, path))
         )
 
+    def version(self, name):
+        return self.infos[name][1]["Version"]
+
     def requirements(self, name):
         """Names of the installed distributions that a distribution requires without an extra."""
         _, metadata = self.infos[name]
@@ -390,10 +483,13 @@ class Venv:
         return found
 
     def index(self):
-        """All of it as plain data, for real Nix: `site`, and `packages` as name -> files and
+        """All of it as plain data, for real Nix: `site`, and `packages` as name -> version, files and
         dependencies."""
         packages = {
-            name: {"files": self.files(name), "dependencies": self.requirements(name)}
+            name: {
+                "version": self.version(name), "files": self.files(name),
+                "dependencies": self.requirements(name),
+            }
             for name in self.infos
         }
         return {"site": self.site, "packages": packages}

@@ -11,8 +11,9 @@ import subprocess
 import sys
 
 from .python import Venv
+from .store import host_python
 
-NIX_FILES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../nix")
+NIX_FILES = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../nix"))
 
 
 class NixFailed(Exception):
@@ -20,8 +21,9 @@ class NixFailed(Exception):
 
 
 class RealNix:
-    def __init__(self, state, upstream, venv, log):
+    def __init__(self, state, upstream, venv, pythons, relaxing, log):
         self.state, self.upstream, self.log = os.path.realpath(state), upstream, log
+        self.pythons, self.relaxing = pythons, relaxing
         self.third_party = None
         if venv:
             self.third_party = os.path.join(self.state, "third-party.json")
@@ -59,11 +61,14 @@ class RealNix:
     def describe(self, root, environment, name):
         """What tests/nix/flox.nix says of one package; its derivation is in the store then."""
         third_party = "null" if self.third_party is None else json.dumps(self.third_party)
-        pkgs = "import %s { upstream = %s; python = %s; thirdParty = %s; }" % (
-            os.path.join(NIX_FILES, "nixpkgs.nix"), json.dumps(self.upstream),
-            json.dumps(os.path.realpath(sys.executable)), third_party)
+        pythons = " ".join(
+            "%s = { version = %s; path = %s; };" % tuple(map(json.dumps, (named, *found)))
+            for named, found in sorted(self.pythons.items()))
+        pkgs = "import %s { upstream = %s; python = %s; pythons = { %s }; thirdParty = %s; relaxing = %s; }" % (
+            json.dumps(os.path.join(NIX_FILES, "nixpkgs.nix")), json.dumps(self.upstream),
+            json.dumps(host_python()), pythons, third_party, json.dumps(self.relaxing))
         expression = "(import %s { root = %s; environment = %s; pkgs = %s; }).described.${%s}" % (
-            os.path.join(NIX_FILES, "flox.nix"), root, json.dumps(environment), pkgs, json.dumps(name))
+            json.dumps(os.path.join(NIX_FILES, "flox.nix")), root, json.dumps(environment), pkgs, json.dumps(name))
         return json.loads(self.run(
             "nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode", "--expr", expression))
 

@@ -178,4 +178,5 @@ def remove(path):
 
 
 def host_python():
-    return os.path.realpath(sys.executable)
+    # not resolved: a virtual environment's has the pip that is used here
+    return os.path.abspath(sys.executable)

@@ -24,10 +24,10 @@ use crate::failure::Failure;
 pub const FILE: &str = "nixpkgs.toml";
 
 const HEADER: &str = "\
-# What nixpkgs has, as it was looked up last. It decides nothing: no build depends on it, and what is
-# relaxed does not either. It is compared with upstream's bounds, so that people read beforehand what
-# they will meet; `cargo xtask doctor` and `bump` speak of it. `recorded` is a date, `revision` that of
-# nixpkgs, or words for where the versions come from.
+# What nixpkgs has, as it was looked up last. It decides nothing: no build depends on it, and what
+# is relaxed does not either. It is compared with upstream's bounds, so that people read beforehand
+# what they will meet; `cargo xtask doctor` and `bump` speak of it. `recorded` is a date, `revision`
+# that of nixpkgs, or words for where the versions come from.
 ";
 
 /// What was recorded of nixpkgs.
@@ -85,8 +85,7 @@ impl Recorded {
         self.versions.get(attribute).map(String::as_str)
     }
 
-    /// Is the package set of a Python known to be built? Of a nixpkgs that nobody recorded it is not
-    /// known that it is not.
+    /// Is the package set of a Python built there? What nobody recorded is taken to be.
     pub fn builds(&self, python: &str) -> bool {
         self.pythons.is_empty() || self.pythons.contains(python)
     }

@@ -5,8 +5,9 @@
 //! would be committed, and puts everything back. The rows say what came out; nothing is decided
 //! here.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -15,7 +16,10 @@ use semver::Version;
 use serde_json::Value;
 
 use super::bump::DriftArg;
-use super::rehearse::world::{Options, Upstream, World, has_nix};
+use super::rehearse::say_python;
+use super::rehearse::world::{
+    Options, Python, Upstream, World, has_nix, install_third_party, python_for,
+};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::interrupt;
@@ -30,6 +34,9 @@ pub struct Args {
     versions: Vec<String>,
     #[command(flatten)]
     drift: DriftArg,
+    /// Build as if nothing were relaxed: shows which bounds nixpkgs is beyond
+    #[arg(long)]
+    without_relaxing: bool,
 }
 
 /// How one version came out.
@@ -54,9 +61,11 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
         ui::warning("this sweeps the last commit: uncommitted changes are not in it");
     }
     let mut problems = 0;
+    let shared = tempfile::Builder::new().prefix("dagster-sweep-").tempdir()?;
+    let mut third_party = ThirdParty { dir: shared.path(), made: BTreeMap::new() };
     for version in versions {
         interrupt::check()?;
-        let row = sweep(&version, checkout, args.drift)?;
+        let row = sweep(&version, checkout, args, &mut third_party)?;
         problems += usize::from(row.problem.is_some());
         ui::print(&row.line());
     }
@@ -69,12 +78,40 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     }
 }
 
-fn sweep(version: &Version, checkout: &Checkout, drift: DriftArg) -> Result<Row> {
+/// The packages that stand in for nixpkgs': one environment for each Python, whatever the version.
+struct ThirdParty<'a> {
+    dir: &'a Path,
+    made: BTreeMap<String, PathBuf>,
+}
+
+impl ThirdParty<'_> {
+    fn of(&mut self, checkout: &Checkout, version: &Version) -> Result<PathBuf> {
+        let Python { interpreter, .. } = python_for(&checkout.config, version)?;
+        if let Some(made) = self.made.get(&interpreter.version) {
+            return Ok(made.clone());
+        }
+        let venv = self.dir.join(&interpreter.version);
+        install_third_party(&checkout.root, &interpreter, &venv)?;
+        self.made.insert(interpreter.version, venv.clone());
+        Ok(venv)
+    }
+}
+
+fn sweep(
+    version: &Version,
+    checkout: &Checkout,
+    args: &Args,
+    third_party: &mut ThirdParty<'_>,
+) -> Result<Row> {
     ui::step("Sweeping", version);
+    say_python(checkout, version, true)?;
+    let third_party = Some(third_party.of(checkout, version)?);
     let dir = tempfile::Builder::new().prefix("dagster-sweep-").tempdir()?;
     let dir = dir.path();
-    World::prepare_upstream(dir, &checkout.root, &Upstream::Real(version.clone()))?;
-    let options = Options { nix: true, ..Options::default() };
+    let upstream = Upstream::Real { version: version.clone(), third_party };
+    World::prepare_upstream(dir, &checkout.root, &upstream)?;
+    let without_relaxing = args.without_relaxing;
+    let options = Options { nix: true, without_relaxing, ..Options::default() };
     let world = World::create(dir, &checkout.root, &options)?;
     let (report, log) = (dir.join("report.json"), dir.join("log"));
     let start = Instant::now();
@@ -82,7 +119,7 @@ fn sweep(version: &Version, checkout: &Checkout, drift: DriftArg) -> Result<Row>
         .command(std::env::current_exe()?)
         .args(["release", &version.to_string(), "--no-publish", "--report"])
         .arg(format!("json={}", report.display()))
-        .args(drift.flag())
+        .args(args.drift.flag())
         .stderr(fs::File::create(&log)?)
         .stdout(Stdio::null())
         .status()
@@ -110,9 +147,22 @@ fn smoked(report: &Path) -> Result<Vec<(String, f64, usize)>> {
     Ok(report.as_array().into_iter().flatten().map(of).collect())
 }
 
-/// The error at the end, with what the first builder that failed said last.
+/// The requirements that were not met, or the error at the end, with what the first builder that
+/// failed said last.
 fn problem(said: &str) -> String {
     let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    let unmet: BTreeSet<&str> = lines
+        .iter()
+        .filter_map(|line| {
+            line.rsplit_once("  - ").map(|(_, unmet)| unmet).or(line.strip_prefix("- "))
+        })
+        .filter(|line| {
+            line.contains(" not satisfied by version ") || line.ends_with(" not installed")
+        })
+        .collect();
+    if !unmet.is_empty() {
+        return unmet.into_iter().collect::<Vec<_>>().join(", ");
+    }
     let builder = lines.iter().position(|line| line.starts_with("error: builder for "));
     let cause = builder.and_then(|at| lines[..at].iter().rev().find(|line| !line.is_empty()));
     let last = lines.iter().rev().find(|line| line.starts_with("error: ")).or(lines.last());

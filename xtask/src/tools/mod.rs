@@ -11,4 +11,5 @@ pub mod guard;
 pub mod http;
 pub mod pip;
 pub mod process;
+pub mod python;
 pub mod store;

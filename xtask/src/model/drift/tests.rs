@@ -327,7 +327,7 @@ fn what_no_release_did_yet() {
                 python_modules/dagster/setup.py:84
                 nix/combined/all.nix:57
                 nix/separate/all.nix:56
-                to do: add `uvloop` under a condition: it is required on aarch64-darwin, x86_64-darwin only
+                to do: add `uvloop` under a condition: it is required on aarch64-darwin only
             hard dagster-webserver requires `dagster-shared==1.12.1`, and its expressions lack it
                 python_modules/dagster-webserver/setup.py:47
                 nix/combined/all.nix:121

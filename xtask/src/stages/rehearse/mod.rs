@@ -12,11 +12,13 @@ use anyhow::{Context as _, Result};
 use semver::Version;
 use tempfile::TempDir;
 
-use self::world::{Options, Upstream, World, has_nix};
+use self::world::{Options, Python, Upstream, World, has_nix, python_for};
 use super::bump::DriftArg;
+use super::inspect;
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::model::config::Variant;
+use crate::model::requirement::includes_python;
 use crate::model::version;
 use crate::ui;
 
@@ -59,8 +61,13 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
 
 fn rehearse(dir: &Path, checkout: &Checkout, version: &Version, args: &Args) -> Result<()> {
     let real = args.real;
-    let upstream = if real { Upstream::Real(version.clone()) } else { Upstream::Small };
+    let upstream = if real {
+        Upstream::Real { version: version.clone(), third_party: None }
+    } else {
+        Upstream::Small
+    };
     ui::step("Rehearsing", format!("a release of {version} in {}", dir.display()));
+    say_python(checkout, version, real)?;
     ui::step("Preparing", if real { "upstream, from PyPI" } else { "the small upstream" });
     World::prepare_upstream(dir, &checkout.root, &upstream)?;
     let orgs = vec![checkout.config.catalog.org.clone()];
@@ -84,6 +91,50 @@ fn rehearse(dir: &Path, checkout: &Checkout, version: &Version, args: &Args) -> 
     Ok(())
 }
 
+/// Says which Python the stand-in builds with, where it is not the one of the expressions.
+///
+/// # Errors
+/// For the real Dagster, on a Python that upstream does not allow.
+pub fn say_python(checkout: &Checkout, version: &Version, real: bool) -> Result<()> {
+    let python = python_for(&checkout.config, version)?;
+    if !python.is_stand_in() {
+        return Ok(());
+    }
+    let Python { named, interpreter } = &python;
+    ui::detail(format!(
+        "Python {} at `{}` stands in for Python {named}, which {version} is built with",
+        interpreter.version,
+        interpreter.path.display()
+    ));
+    let refused = match real {
+        true => range_without(checkout, version, &interpreter.version)?,
+        false => None,
+    };
+    match refused {
+        None => Ok(()),
+        Some(range) => Err(Failure::failed(format!(
+            "expected a Python that {version} allows (`{range}`), found {}",
+            interpreter.version
+        ))
+        .hint(format!(
+            "install Python {named}: `python{named}` on PATH, or `pyenv install {named}`"
+        ))
+        .into()),
+    }
+}
+
+/// A `Requires-Python` of a version on PyPI that excludes a Python.
+fn range_without(checkout: &Checkout, version: &Version, python: &str) -> Result<Option<String>> {
+    for distribution in inspect::distributions(checkout, version)?.unwrap_or_default() {
+        if let Some(range) = distribution.python
+            && !includes_python(&range, python)?
+        {
+            return Ok(Some(range));
+        }
+    }
+    Ok(None)
+}
+
 /// `git apply --check` of a dry run's patch.
 fn apply_check(world: &World, patch: &str) -> Result<()> {
     let path = world.dir().join("dry-run.patch");
@@ -99,7 +150,7 @@ fn check_catalog(world: &World, checkout: &Checkout, version: &Version) -> Resul
         for attribute in checkout.config.attributes_of(variant, version) {
             let package = format!("{org}/{attribute}");
             let shown = said(world.command(world.dir().join("bin/flox")).args(["show", &package]))?;
-            let listed = format!("{package}@{version}");
+            let listed = format!("{package}@{}", checkout.config.version_of(attribute, version));
             if !shown.lines().any(|line| line.split_whitespace().next() == Some(&listed)) {
                 return Err(Failure::failed(format!(
                     "expected `{listed}` in the stand-in catalog"

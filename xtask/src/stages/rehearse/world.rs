@@ -6,31 +6,37 @@
 //! DIR/clone                    a clone of this repository
 //! DIR/bin/flox                 the stand-in for flox (tests/standins/flox.py)
 //! DIR/flox                     its store and its catalog
-//! DIR/venv                     with real upstream: the third-party packages
+//! DIR/venv                     with real upstream: the third-party packages, as nixpkgs has them
 //! DIR/enter                    runs a command in here, later
 //! ```
 //!
 //! Nothing in the pipeline knows of it: the environment and the endpoints are the only difference
 //! from a real release.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use semver::Version;
 use xshell::{Shell, cmd};
 
+use crate::model::config::{self, Config};
 use crate::tools::command::{self, CREDENTIALS};
+use crate::tools::python::{self, Interpreter};
 
 /// Where the source of upstream comes from.
 #[derive(Debug, Clone)]
 pub enum Upstream {
     /// The small upstream that this repository carries.
     Small,
-    /// Rebuilt from the real distributions of one version on PyPI.
-    Real(Version),
+    /// Rebuilt from the real distributions of one version on PyPI. Its third-party packages are
+    /// those of an environment that is there already, or of one that is made.
+    Real { version: Version, third_party: Option<PathBuf> },
 }
 
 /// How the stand-ins are set up.
@@ -42,6 +48,8 @@ pub struct Options {
     pub upstream_faults: Vec<String>,
     /// Real Nix evaluates and builds, instead of the stand-in itself.
     pub nix: bool,
+    /// The double of nixpkgs does not obey `pythonRelaxDeps`: its bounds are met or stop a build.
+    pub without_relaxing: bool,
 }
 
 /// Is there a Nix that the stand-in for flox can use?
@@ -70,14 +78,19 @@ impl World {
         let script = source.join("tests/standins/upstream.py");
         let real = match upstream {
             Upstream::Small => Vec::new(),
-            Upstream::Real(version) => vec!["--real".to_owned(), version.to_string()],
+            Upstream::Real { version, .. } => vec!["--real".to_owned(), version.to_string()],
         };
         command::read(cmd!(sh, "python3 {script} prepare --work {dir} {real...}"))
             .context("failed to prepare the stand-in upstream")?;
-        if let Upstream::Real(version) = upstream {
-            install_third_party(&sh, dir, version)?;
+        match upstream {
+            Upstream::Small => Ok(()),
+            Upstream::Real { third_party: Some(made), .. } => symlink(made, dir.join("venv"))
+                .with_context(|| format!("failed to link to `{}`", made.display())),
+            Upstream::Real { version, third_party: None } => {
+                let python = python_for(&read_config(source)?, version)?;
+                install_third_party(source, &python.interpreter, &dir.join("venv"))
+            }
         }
-        Ok(())
     }
 
     /// Makes the clone, the remote and the stand-in `flox`, and starts the server.
@@ -111,9 +124,10 @@ impl World {
         command::read(cmd!(sh, "git push --quiet --set-upstream origin main"))?;
         command::read(cmd!(sh, "git remote prune origin"))?;
         fs::write(dir.join("orgs"), options.orgs.join("\n"))?;
-        if options.nix {
-            fs::write(dir.join("with-nix"), "")?;
-        }
+        let mut flags = Vec::new();
+        flags.extend(options.nix.then_some("--nix"));
+        flags.extend(options.without_relaxing.then_some("--no-relaxing"));
+        fs::write(dir.join("flags"), flags.join(" "))?;
         Self::enter_with(dir, source, upstream, &options.upstream_faults)
     }
 
@@ -197,6 +211,7 @@ impl World {
             .env("XDG_CACHE_HOME", self.dir.join("cache"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("FLOX_FLOXHUB_TOKEN", "flox_pat_rehearsal")
+            .env("FLOX_DISABLE_METRICS", "true") // no notice of it among the lines
             .env("CARGO_TARGET_DIR", self.source.join("target"));
         command
     }
@@ -225,10 +240,17 @@ impl World {
         let venv = self.dir.join("venv");
         let third_party =
             if venv.is_dir() { format!(" --third-party {}", quoted(&venv)) } else { String::new() };
-        let nix = if self.dir.join("with-nix").exists() { " --nix" } else { "" };
+        let flags = fs::read_to_string(self.dir.join("flags")).unwrap_or_default();
+        let pythons: String = pythons(&read_config(&self.source)?)?
+            .iter()
+            .map(|Python { named, interpreter: Interpreter { version, path } }| {
+                format!(" --python '{named}={version}':{}", quoted(path))
+            })
+            .collect();
         let text = format!(
             "#!/bin/sh\n\
-             exec python3 {} --state {} --upstream {}{orgs}{third_party}{nix} -- \"$@\"\n",
+             exec python3 {} --state {} --upstream {}{orgs}{third_party} {flags}{pythons} \
+             -- \"$@\"\n",
             quoted(&self.source.join("tests/standins/flox.py")),
             quoted(&self.dir.join("flox")),
             self.url,
@@ -245,22 +267,55 @@ impl Drop for World {
     }
 }
 
-/// Installs a real Dagster: its third-party packages stand in for nixpkgs', and its build backends.
-fn install_third_party(sh: &Shell, dir: &Path, version: &Version) -> Result<()> {
-    let venv = dir.join("venv");
-    command::read(cmd!(sh, "python3 -m venv {venv}")).context("failed to make a venv")?;
-    let python = venv.join("bin/python");
-    let packages = ["dagster", "dagster-graphql", "dagster-webserver"];
-    let requirements = packages.map(|name| format!("{name}=={version}"));
-    // The setuptools that `venv` brings along needs `wheel` to build one.
-    let backends = ["setuptools>=70.1", "hatchling"];
-    command::read(cmd!(
-        sh,
-        "{python} -m pip install --quiet --no-input --disable-pip-version-check
-         {requirements...} {backends...}"
-    ))
-    .context("failed to install the third-party packages")?;
-    Ok(())
+/// A Python of nixpkgs, as `3.12`, and the interpreter of this machine that is it or stands in.
+#[derive(Debug, Clone)]
+pub struct Python {
+    pub named: String,
+    pub interpreter: Interpreter,
+}
+
+impl Python {
+    /// Is another version taken for it?
+    pub fn is_stand_in(&self) -> bool {
+        self.interpreter.version != self.named
+    }
+}
+
+/// The interpreter that a version of Dagster is rehearsed with.
+pub fn python_for(config: &Config, version: &Version) -> Result<Python> {
+    let named = config.python_at(version)?;
+    let all = pythons(config)?;
+    let found = all.into_iter().find(|python| python.named == named);
+    found.with_context(|| format!("expected Python {named} among those of `{}`", config::FILE))
+}
+
+/// An interpreter for each Python that `release.toml` names. Looked for once: none comes or goes.
+fn pythons(config: &Config) -> Result<Vec<Python>> {
+    static FOUND: Mutex<BTreeMap<String, Interpreter>> = Mutex::new(BTreeMap::new());
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    config
+        .pythons()
+        .map(|named| {
+            if !found.contains_key(named) {
+                found.insert(named.to_owned(), python::nearest(named)?);
+            }
+            Ok(Python { named: named.to_owned(), interpreter: found[named].clone() })
+        })
+        .collect()
+}
+
+fn read_config(source: &Path) -> Result<Config> {
+    Config::parse(&Shell::new()?.read_file(source.join(config::FILE))?)
+}
+
+/// Makes an environment with the packages that stand in for nixpkgs', and Dagster's build backends.
+pub fn install_third_party(source: &Path, python: &Interpreter, venv: &Path) -> Result<()> {
+    let sh = Shell::new()?;
+    let script = source.join("tests/standins/thirdparty.py");
+    let path = &python.path;
+    command::read(cmd!(sh, "python3 {script} --python {path} --venv {venv}"))
+        .context("failed to install the third-party packages")
+        .map(drop)
 }
 
 fn quoted(path: &Path) -> String {
