@@ -69,6 +69,12 @@ let
       pythonPackages.typing-extensions
     ];
 
+    # Every upper bound of upstream's: nixpkgs moves on without asking. Kept by the tool.
+    pythonRelaxDeps = [
+      "pydantic"
+      "typing_extensions"
+    ];
+
     pythonImportsCheck = [ "dagster_shared" ];
 
     meta = {
@@ -185,11 +191,15 @@ let
 
     dependencies = dagster-dependencies;
 
-    # nixpkgs is ahead of upstream's upper bounds.
+    # Every upper bound of upstream's: nixpkgs moves on without asking. Kept by the tool.
     pythonRelaxDeps = [
       "click"
       "coloredlogs"
       "protobuf"
+      "sqlalchemy"
+      "tomli"
+      "tqdm"
+      "watchdog"
     ];
 
     dontWrapPythonPrograms = true;
@@ -224,8 +234,11 @@ let
 
     dependencies = dagster-graphql-dependencies;
 
-    # nixpkgs is ahead of upstream's upper bound.
-    pythonRelaxDeps = [ "gql" ];
+    # Every upper bound of upstream's: nixpkgs moves on without asking. Kept by the tool.
+    pythonRelaxDeps = [
+      "gql"
+      "graphene"
+    ];
 
     dontWrapPythonPrograms = true;
     postFixup = installCommands "dagster-graphql" dagster-graphql-dependencies;
@@ -271,6 +284,9 @@ let
     };
 
     dependencies = dagster-webserver-dependencies;
+
+    # Every upper bound of upstream's: nixpkgs moves on without asking. Kept by the tool.
+    pythonRelaxDeps = [ "click" ];
 
     dontWrapPythonPrograms = true;
     postFixup = installCommands "dagster-webserver" dagster-webserver-dependencies;

@@ -33,6 +33,12 @@ else
       pythonPackages.typing-extensions
     ];
 
+    # Every upper bound of upstream's: nixpkgs moves on without asking. Kept by the tool.
+    pythonRelaxDeps = [
+      "pydantic"
+      "typing_extensions"
+    ];
+
     pythonImportsCheck = [ "dagster_shared" ];
 
     meta = {

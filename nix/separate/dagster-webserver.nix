@@ -43,6 +43,9 @@ pythonPackages.buildPythonPackage {
 
   inherit dependencies;
 
+  # Every upper bound of upstream's: nixpkgs moves on without asking. Kept by the tool.
+  pythonRelaxDeps = [ "click" ];
+
   dontWrapPythonPrograms = true;
   postFixup = dagster.installCommands "dagster-webserver" dependencies;
 

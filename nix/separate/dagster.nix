@@ -120,11 +120,15 @@ pythonPackages.buildPythonPackage {
 
   inherit dependencies;
 
-  # nixpkgs is ahead of upstream's upper bounds.
+  # Every upper bound of upstream's: nixpkgs moves on without asking. Kept by the tool.
   pythonRelaxDeps = [
     "click"
     "coloredlogs"
     "protobuf"
+    "sqlalchemy"
+    "tomli"
+    "tqdm"
+    "watchdog"
   ];
 
   dontWrapPythonPrograms = true;

@@ -46,8 +46,16 @@ fn a_missing_requirement_is_found_before_any_build_and_put_back() {
                    --accept-drift adds tomlkit to dependencies
              Drift dagster requires `rich`, and its expressions lack it
                    upstream: python_modules/dagster/setup.py:46
-                   here:     nix/combined/dagster-complete.nix:138
+                   here:     nix/combined/dagster-complete.nix:144
                    --accept-drift adds rich to dependencies
+           Noticed dagster-shared relaxes pydantic, typing-extensions
+                   upstream: metadata of dagster-shared 1.12.2
+           Noticed dagster relaxes `coloredlogs<=14.0` (nixpkgs has 15.0.1), `protobuf<7` (nixpkgs has 7.35.1), and 6 more: antlr4-python3-runtime, click, sqlalchemy, tomli, tqdm, watchdog
+                   upstream: metadata of dagster 1.12.2
+           Noticed dagster-graphql relaxes gql, graphene
+                   upstream: metadata of dagster-graphql 1.12.2
+           Noticed dagster-webserver relaxes click
+                   upstream: metadata of dagster-webserver 1.12.2
         error: 1.12.2 is not what the expressions were written for: 2 findings in dagster, dagster-shared
         hint: read the findings; `--accept-drift` makes the edits and goes on, `--dry-run` shows them
     "#]]);

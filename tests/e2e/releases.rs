@@ -145,15 +145,24 @@ fn a_dry_run_is_what_bump_writes() {
         diff --git a/nix/combined/dagster-complete.nix b/nix/combined/dagster-complete.nix
         --- a/nix/combined/dagster-complete.nix
         +++ b/nix/combined/dagster-complete.nix
-        @@ -12,7 +12,7 @@
+        @@ -7,14 +7,14 @@
+           lib,
+           fetchFromGitHub,
+           fetchPypi,
+        -  python313,
+        +  python312,
+           stdenvNoCC,
          }:
 
          let
         -  version = "1.12.1";
         +  version = "1.9.12";
 
-           python = python313;
+        -  python = python313;
+        +  python = python312;
            pythonPackages = python.pkgs;
+
+           # Upstream split dagster-shared off in 1.10.6.
         @@ -29,7 +29,7 @@
              owner = "dagster-io";
              repo = "dagster";
@@ -163,7 +172,22 @@ fn a_dry_run_is_what_bump_writes() {
            };
 
            dagster-pipes = pythonPackages.buildPythonPackage {
-        @@ -267,7 +267,7 @@
+        @@ -194,12 +194,13 @@
+             # Every upper bound of upstream's: nixpkgs moves on without asking. Kept by the tool.
+             pythonRelaxDeps = [
+               "antlr4-python3-runtime"
+        -      "click"
+               "coloredlogs"
+               "protobuf"
+        +      "pydantic"
+               "sqlalchemy"
+               "tomli"
+               "tqdm"
+        +      "typing_extensions"
+               "watchdog"
+             ];
+
+        @@ -281,7 +282,7 @@
                format = "wheel";
                dist = "py3";
                python = "py3";
@@ -172,6 +196,60 @@ fn a_dry_run_is_what_bump_writes() {
              };
 
              dependencies = dagster-webserver-dependencies;
+        diff --git a/nix/separate/dagster-graphql.nix b/nix/separate/dagster-graphql.nix
+        --- a/nix/separate/dagster-graphql.nix
+        +++ b/nix/separate/dagster-graphql.nix
+        @@ -1,12 +1,12 @@
+         {
+           lib,
+        -  python313,
+        +  python312,
+           dagster-src,
+           dagster,
+         }:
+
+         let
+        -  pythonPackages = python313.pkgs;
+        +  pythonPackages = python312.pkgs;
+
+           dependencies = [
+             dagster
+        diff --git a/nix/separate/dagster-pipes.nix b/nix/separate/dagster-pipes.nix
+        --- a/nix/separate/dagster-pipes.nix
+        +++ b/nix/separate/dagster-pipes.nix
+        @@ -1,11 +1,11 @@
+         {
+           lib,
+        -  python313,
+        +  python312,
+           dagster-src,
+         }:
+
+         let
+        -  pythonPackages = python313.pkgs;
+        +  pythonPackages = python312.pkgs;
+         in
+         pythonPackages.buildPythonPackage {
+           pname = "dagster-pipes";
+        diff --git a/nix/separate/dagster-shared.nix b/nix/separate/dagster-shared.nix
+        --- a/nix/separate/dagster-shared.nix
+        +++ b/nix/separate/dagster-shared.nix
+        @@ -1,13 +1,13 @@
+         {
+           lib,
+        -  python313,
+        +  python312,
+           dagster-src,
+         }:
+
+         let
+           inherit (dagster-src) version;
+
+        -  pythonPackages = python313.pkgs;
+        +  pythonPackages = python312.pkgs;
+         in
+         # Upstream split this package off in 1.10.6.
+         if lib.versionOlder version "1.10.6" then
         diff --git a/nix/separate/dagster-src.nix b/nix/separate/dagster-src.nix
         --- a/nix/separate/dagster-src.nix
         +++ b/nix/separate/dagster-src.nix
@@ -196,6 +274,23 @@ fn a_dry_run_is_what_bump_writes() {
         diff --git a/nix/separate/dagster-webserver.nix b/nix/separate/dagster-webserver.nix
         --- a/nix/separate/dagster-webserver.nix
         +++ b/nix/separate/dagster-webserver.nix
+        @@ -1,14 +1,14 @@
+         {
+           lib,
+           fetchPypi,
+        -  python313,
+        +  python312,
+           dagster-src,
+           dagster,
+           dagster-graphql,
+         }:
+
+         let
+        -  pythonPackages = python313.pkgs;
+        +  pythonPackages = python312.pkgs;
+
+           dependencies = [
+             dagster
         @@ -38,7 +38,7 @@
              format = "wheel";
              dist = "py3";
@@ -205,6 +300,41 @@ fn a_dry_run_is_what_bump_writes() {
            };
 
            inherit dependencies;
+        diff --git a/nix/separate/dagster.nix b/nix/separate/dagster.nix
+        --- a/nix/separate/dagster.nix
+        +++ b/nix/separate/dagster.nix
+        @@ -1,6 +1,6 @@
+         {
+           lib,
+        -  python313,
+        +  python312,
+           dagster-src,
+           dagster-pipes,
+           dagster-shared,
+        @@ -9,7 +9,7 @@
+         let
+           inherit (dagster-src) version;
+
+        -  python = python313;
+        +  python = python312;
+           pythonPackages = python.pkgs;
+
+           dependencies = [
+        @@ -123,12 +123,13 @@
+           # Every upper bound of upstream's: nixpkgs moves on without asking. Kept by the tool.
+           pythonRelaxDeps = [
+             "antlr4-python3-runtime"
+        -    "click"
+             "coloredlogs"
+             "protobuf"
+        +    "pydantic"
+             "sqlalchemy"
+             "tomli"
+             "tqdm"
+        +    "typing_extensions"
+             "watchdog"
+           ];
+
         ----- stderr
         Inspecting dagster-io/dagster 1.9.12
            Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.9.12.tar.gz
@@ -213,14 +343,19 @@ fn a_dry_run_is_what_bump_writes() {
                    tag 1.9.12 is commit [COMMIT]
                    source sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c=
                    wheel  sha256-EID/pvaG/CJecNYYjexlzQwEkqy+aKLM0pZNJ2Qwxd0= (dagster-webserver 1.9.12)
+                   python 3.13 -> 3.12
                    edits  nix/combined/dagster-complete.nix
+                   edits  nix/separate/dagster-graphql.nix
+                   edits  nix/separate/dagster-pipes.nix
+                   edits  nix/separate/dagster-shared.nix
                    edits  nix/separate/dagster-src.nix
                    edits  nix/separate/dagster-webserver.nix
+                   edits  nix/separate/dagster.nix
            Noticed dagster-pipes runs on Python `>=3.9,<3.13` now, before `>=3.9,<3.14`
                    upstream: python_modules/dagster-pipes/setup.py:21
            Noticed dagster does not require `tzdata`, which its expressions list
                    upstream: not in the metadata of dagster 1.9.12
-                   here:     nix/combined/dagster-complete.nix:162
+                   here:     nix/combined/dagster-complete.nix:168
                    here:     nix/separate/dagster.nix:39
                    --accept-drift removes tzdata from dependencies
            Noticed dagster requires `click>=5.0` now, before `click>=5.0,<9.0`
@@ -231,6 +366,14 @@ fn a_dry_run_is_what_bump_writes() {
                    upstream: python_modules/dagster-graphql/setup.py:21
            Noticed dagster-webserver runs on Python `>=3.9,<3.13` now, before `>=3.9,<3.14`
                    upstream: python_modules/dagster-webserver/setup.py:21
+           Noticed dagster is built with Python 3.12, whose packages nixpkgs does not build: it has 3.13 and 3.14
+                   upstream: nixpkgs.toml, 2026-11-24
+           Noticed dagster relaxes `coloredlogs<=14.0` (nixpkgs has 15.0.1), `protobuf<7` (nixpkgs has 7.35.1), and 7 more: antlr4-python3-runtime, pydantic, sqlalchemy, tomli, tqdm, typing-extensions, watchdog
+                   upstream: metadata of dagster 1.9.12
+           Noticed dagster-graphql relaxes gql, graphene
+                   upstream: metadata of dagster-graphql 1.9.12
+           Noticed dagster-webserver relaxes click
+                   upstream: metadata of dagster-webserver 1.9.12
                    older than 1.12.1: a maintenance release
                    commit `dagster 1.9.12` on `release/1.9`, then publish
                    separate: dagster-src dagster-pipes dagster dagster-graphql dagster-webserver
@@ -257,7 +400,7 @@ fn a_dry_run_is_what_bump_writes() {
            Planned nothing: the files say 1.9.12 already
            Noticed dagster does not require `tzdata`, which its expressions list
                    upstream: not in the metadata of dagster 1.9.12
-                   here:     nix/combined/dagster-complete.nix:162
+                   here:     nix/combined/dagster-complete.nix:168
                    here:     nix/separate/dagster.nix:39
                    --accept-drift removes tzdata from dependencies
          Unchanged the Nix files say 1.9.12 already

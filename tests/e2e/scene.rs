@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use xtask::checkout::Checkout;
 use xtask::model::config::Config;
 use xtask::model::facts::PypiPin;
-use xtask::model::nix_edit::{self, Pins};
+use xtask::model::nix_edit::{self, ListChange, ListEdit, ListName, Pins};
 use xtask::stages::rehearse::world::{Options, Upstream, World};
 
 /// The organization that the stand-in catalog lets us write to.
@@ -236,8 +236,16 @@ fn copy_working_tree(to: &Path) {
     git(to, &["commit", "--quiet", "--message=The working tree under test"]);
 }
 
+/// What the packages of the small upstream relax at 1.12.1, by what they require there.
+const RELAXED: [(&str, &str); 4] = [
+    ("dagster-shared", "pydantic typing_extensions"),
+    ("dagster", "antlr4-python3-runtime click coloredlogs protobuf sqlalchemy tomli tqdm watchdog"),
+    ("dagster-graphql", "gql graphene"),
+    ("dagster-webserver", "click"),
+];
+
 /// Pins the expressions at 1.12.1 with its real hashes, where every test starts, whatever the
-/// repository is pinned at by now.
+/// repository is pinned at by now: as a release in the world of the tests would have left them.
 fn pin(dir: &Path) {
     let checkout = Checkout::open(dir).unwrap();
     let version: semver::Version = "1.12.1".parse().unwrap();
@@ -249,10 +257,35 @@ fn pin(dir: &Path) {
             version: version.to_string(),
             hash: "sha256-9CaA9m+CP0S++SmzGFOgiEifQ4/l9qCJapiOUrO0R7w=".parse().unwrap(),
         }],
+        python: checkout.config.python_at(&version).unwrap().to_owned(),
         version,
     };
-    let files = checkout.nix_files().unwrap();
-    for file in nix_edit::repin(&files, &checkout.scope(), &pins).unwrap() {
+    let scope = checkout.scope();
+    let files = nix_edit::repin(&checkout.nix_files().unwrap(), &scope, &pins).unwrap();
+    let mut edits = Vec::new();
+    for expression in nix_edit::expressions(&files, &scope).unwrap() {
+        let names = RELAXED.iter().find(|(package, _)| *package == expression.package);
+        let wanted: Vec<&str> =
+            names.map_or_else(Vec::new, |(_, names)| names.split_whitespace().collect());
+        let listing = expression.list(ListName::RelaxDeps);
+        let listed: Vec<&str> = listing
+            .into_iter()
+            .flat_map(|listing| &listing.items)
+            .map(|item| item.name.value.as_str())
+            .collect();
+        let add = wanted.iter().filter(|name| !listed.contains(name));
+        let remove = listed.iter().filter(|name| !wanted.contains(name));
+        let changes = add
+            .map(|name| ListChange::Add((*name).to_owned(), None))
+            .chain(remove.map(|name| ListChange::Remove((*name).to_owned())));
+        edits.extend(changes.map(|change| ListEdit {
+            path: expression.path.clone(),
+            package: expression.package.clone(),
+            list: ListName::RelaxDeps,
+            change,
+        }));
+    }
+    for file in nix_edit::edit_lists(&files, &scope, &edits).unwrap() {
         fs::write(dir.join(file.path), file.text).unwrap();
     }
 }

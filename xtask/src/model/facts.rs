@@ -62,6 +62,16 @@ impl Facts {
         let other_projects = description.projects.iter().filter(is_other).cloned().collect();
         Ok(Self { release, source_hash, projects, other_projects })
     }
+
+    /// What PyPI says of one package of the release.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn distribution(&self, name: &str) -> Result<&Distribution> {
+        let mut all = self.release.distributions.iter();
+        all.find(|distribution| distribution.name == name)
+            .with_context(|| format!("expected metadata of `{name}`"))
+    }
 }
 
 /// The files of a source that describe its packages.

@@ -8,22 +8,37 @@ use anyhow::Result;
 use similar::TextDiff;
 
 use super::config::Config;
-use super::drift::{self, Finding, Severity};
+use super::drift::relaxed::{self, Relaxed};
+use super::drift::{self, Compared, Finding, Found, Severity};
 use super::facts::{Distribution, Facts};
-use super::nix_edit::{self, ListEdit, NixFile, Pinned, Pins, Scope};
+use super::nix_edit::{self, Expression, ListEdit, NixFile, Pinned, Pins, Scope};
+use super::nixpkgs::Recorded;
 
 /// What changes, from where to where.
 pub struct Plan {
     pub from: Pinned,
     pub facts: Facts,
+    /// The Python that the release is built with, as `3.13`.
+    pub python: String,
     /// Where upstream is not what the expressions were written for.
     pub findings: Vec<Finding>,
+    /// What is worth knowing of the release, whatever is edited.
+    pub notices: Vec<Finding>,
+    /// Likewise: the bounds that no build checks.
+    pub relaxed: Vec<Finding>,
     /// Do the edits that answer the findings belong to the plan?
     pub accepts_drift: bool,
-    /// New versions and hashes.
+    /// New versions and hashes, the Python, and lists that are derived.
     pins: Vec<Change>,
     /// On top of those: the edits that answer the findings.
     drift: Vec<Change>,
+}
+
+/// What is decided once for every release, and what is known of nixpkgs.
+#[derive(Clone, Copy)]
+pub struct Policy<'a> {
+    pub config: &'a Config,
+    pub nixpkgs: &'a Recorded,
 }
 
 /// One file's text before and after.
@@ -41,27 +56,42 @@ impl Plan {
     /// `before`: the distributions of the version that is pinned now, if they are known.
     ///
     /// # Errors
-    /// For files that are not understood; with `accepts_drift` also for an edit that cannot be
-    /// written.
+    /// For files that are not understood, for a list that cannot be made to say what is derived;
+    /// with `accepts_drift` also for another edit that cannot be written.
     pub fn new(
-        config: &Config,
+        policy: Policy<'_>,
         scope: &Scope,
         files: &[NixFile],
         facts: Facts,
         before: Option<&[Distribution]>,
         accepts_drift: bool,
     ) -> Result<Self> {
+        let Policy { config, nixpkgs } = policy;
         let from = nix_edit::read(files, scope)?;
         let release = &facts.release;
+        let python = config.python_at(&release.version)?.to_owned();
         let pins = Pins {
             version: release.version.clone(),
             tag: release.tag.clone(),
             source_hash: facts.source_hash,
             pypi: release.wheels.clone(),
+            python: python.clone(),
         };
+        let relaxed = relaxed::derive(config, &facts)?;
         let pinned = nix_edit::repin(files, scope, &pins)?;
-        let expressions = nix_edit::expressions(&pinned, scope)?;
-        let findings = drift::find(config, &facts, before, &expressions)?;
+        // Places are told as they are on disk: this edit moves no line, those of lists do.
+        let (expressions, pythons) =
+            (nix_edit::expressions(&pinned, scope)?, nix_edit::pythons(&pinned)?);
+        let pinned = derive_lists(&pinned, scope, &expressions, &relaxed)?;
+        let Found { findings, notices, relaxed } = drift::find(Compared {
+            config,
+            nixpkgs,
+            facts: &facts,
+            before,
+            expressions: &expressions,
+            pythons: &pythons,
+            relaxed: &relaxed,
+        })?;
         let edits: Vec<ListEdit> = findings.iter().flat_map(Finding::edits).cloned().collect();
         let adapted = match nix_edit::edit_lists(&pinned, scope, &edits) {
             Ok(adapted) => adapted,
@@ -70,7 +100,7 @@ impl Plan {
             Err(_) => pinned.clone(),
         };
         let (pins, drift) = (changes(files, &pinned), changes(&pinned, &adapted));
-        Ok(Self { from, facts, findings, accepts_drift, pins, drift })
+        Ok(Self { from, facts, python, findings, notices, relaxed, accepts_drift, pins, drift })
     }
 
     /// No change of any file.
@@ -102,13 +132,20 @@ impl Plan {
         if self.accepts_drift { Vec::new() } else { findings }
     }
 
-    /// One patch over all files, as `git apply` takes it: the new versions and hashes, and apart
-    /// from them the edits that answer the findings, if those are accepted or must be.
+    /// The Python before and after, if the edits change it.
+    pub fn new_python(&self) -> Option<(&str, &str)> {
+        let before = self.from.python.as_ref()?;
+        (before.value != self.python).then_some((before.value.as_str(), self.python.as_str()))
+    }
+
+    /// One patch over all files, as `git apply` takes it: the new pins and what is derived from the
+    /// release, and apart from them the edits that answer the findings, if those are accepted or
+    /// must be.
     pub fn patch(&self) -> String {
         let mut text: String = self.pins.iter().map(Change::patch).collect();
         if (self.accepts_drift || !self.undecided().is_empty()) && !self.drift.is_empty() {
             // `git apply` leaves out what stands in front of a `diff` line.
-            text += "\nDrift, on top of the new versions and hashes:\n\n";
+            text += "\nDrift, on top of the new pins:\n\n";
             text.extend(self.drift.iter().map(Change::patch));
         }
         text
@@ -126,25 +163,44 @@ impl Plan {
             let _ =
                 write!(text, "wheel   {} {}\n        {}\n", wheel.name, wheel.version, wheel.hash);
         }
-        if !self.accepts_drift {
-            return text;
-        }
-        let accepted = self
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Hard || !finding.edits().is_empty());
-        for (index, finding) in accepted.enumerate() {
-            let heading =
-                if index == 0 { "\nDrift, accepted by whoever released this:\n" } else { "" };
-            let Finding { package, what, upstream, .. } = finding;
-            let _ = write!(text, "{heading}- {package} {what} ({upstream})");
-            if let Some(words) = finding.words() {
-                let _ = write!(text, ": {words}");
-            }
-            text.push('\n');
+        let _ = writeln!(text, "python  {}", self.python);
+        list(&mut text, "Relaxed, so that no bound of upstream's stops a build", &self.relaxed);
+        list(&mut text, "Noticed", &self.notices);
+        if self.accepts_drift {
+            let accepted = self.findings.iter().filter(|finding| {
+                finding.severity == Severity::Hard || !finding.edits().is_empty()
+            });
+            list(&mut text, "Drift, accepted by whoever released this", accepted);
         }
         text
     }
+}
+
+/// Findings of a commit message, below a heading; nothing if there are none.
+fn list<'a>(text: &mut String, heading: &str, findings: impl IntoIterator<Item = &'a Finding>) {
+    for (index, finding) in findings.into_iter().enumerate() {
+        if index == 0 {
+            let _ = write!(text, "\n{heading}:\n");
+        }
+        let Finding { package, what, upstream, .. } = finding;
+        let _ = write!(text, "- {package} {what} ({upstream})");
+        if let Some(words) = finding.words() {
+            let _ = write!(text, ": {words}");
+        }
+        text.push('\n');
+    }
+}
+
+/// The files with every list that is derived from the release.
+fn derive_lists(
+    files: &[NixFile],
+    scope: &Scope,
+    expressions: &[Expression],
+    relaxed: &[Relaxed],
+) -> Result<Vec<NixFile>> {
+    let files = nix_edit::edit_lists(files, scope, &relaxed::edits(relaxed, expressions))?;
+    relaxed::check(relaxed, &nix_edit::expressions(&files, scope)?)?;
+    Ok(files)
 }
 
 fn changes(before: &[NixFile], after: &[NixFile]) -> Vec<Change> {

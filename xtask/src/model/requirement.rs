@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::str::FromStr as _;
 
 use anyhow::{Context as _, Result};
-use pep440_rs::{Version, VersionSpecifiers};
+use pep440_rs::{Operator, Version, VersionSpecifiers};
 use pep508_rs::{MarkerEnvironment, MarkerEnvironmentBuilder, VersionOrUrl};
 
 /// A requirement as it is stated, markers and all.
@@ -13,6 +13,8 @@ use pep508_rs::{MarkerEnvironment, MarkerEnvironmentBuilder, VersionOrUrl};
 pub struct Requirement {
     /// Normalised name.
     pub name: String,
+    /// The name as it was written.
+    pub spelling: String,
     /// Normalised.
     pub extras: Vec<String>,
     inner: pep508_rs::Requirement,
@@ -25,7 +27,8 @@ impl Requirement {
         let inner = pep508_rs::Requirement::from_str(text)
             .with_context(|| format!("expected a requirement as in PEP 508, found `{text}`"))?;
         let extras = inner.extras.iter().map(ToString::to_string).collect();
-        Ok(Self { name: inner.name.to_string(), extras, inner })
+        let spelling = spelling(text).to_owned();
+        Ok(Self { name: inner.name.to_string(), spelling, extras, inner })
     }
 
     /// The bounds, in the order of their versions; empty for any version.
@@ -44,6 +47,27 @@ impl Requirement {
             extras => format!("[{}]", extras.join(",")),
         };
         format!("{}{extras}{}", self.name, self.bounds())
+    }
+
+    /// Is there a version that is too new: an upper bound, or an exact pin?
+    pub fn has_upper_bound(&self) -> bool {
+        !self.upper_bounds().is_empty()
+    }
+
+    /// Of the bounds, those that a newer version exceeds.
+    pub fn upper_bounds(&self) -> String {
+        use Operator::{Equal, EqualStar, ExactEqual, LessThan, LessThanEqual, TildeEqual};
+        let is_upper = |operator: &Operator| {
+            matches!(
+                operator,
+                LessThan | LessThanEqual | Equal | EqualStar | ExactEqual | TildeEqual
+            )
+        };
+        let Some(VersionOrUrl::VersionSpecifier(bounds)) = &self.inner.version_or_url else {
+            return String::new();
+        };
+        let upper = bounds.iter().filter(|bound| is_upper(bound.operator()));
+        upper.map(ToString::to_string).collect::<Vec<_>>().join(",")
     }
 
     /// Do the bounds let in a version? A version that is none is let in: nothing is known of it.
@@ -145,6 +169,13 @@ pub fn ordered_range(range: &str) -> String {
     }
 }
 
+/// The name that a requirement begins with, as it is written there.
+pub fn spelling(text: &str) -> &str {
+    let text = text.trim_start();
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
+    &text[..end.unwrap_or(text.len())]
+}
+
 /// A name as PEP 503 compares it: lower case, runs of `-`, `_` and `.` as one `-`.
 pub fn normalised(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
@@ -194,6 +225,20 @@ mod tests {
         assert!(parse("a; python_version<\"3.13\"").is_same(&parse("a ; python_version < '3.13'")));
         assert!(!parse("a>=1").is_same(&parse("a>=2")));
         assert_eq!(parse("gql[Requests] >=3, <5").without_marker(), "gql[requests]>=3,<5");
+    }
+
+    #[test]
+    fn upper_bounds_are_what_can_be_exceeded() {
+        for text in ["a<2", "a>=1,<=2", "a==1", "a==1.*", "a===1", "a~=1.4", "A_b[x]<2; extra=='y'"]
+        {
+            assert!(Requirement::parse(text).unwrap().has_upper_bound(), "{text}");
+        }
+        for text in ["a", "a>=1", "a>1", "a!=1.6.3", "a!=1.*,>=1.2"] {
+            assert!(!Requirement::parse(text).unwrap().has_upper_bound(), "{text}");
+        }
+        let spelling = |text| Requirement::parse(text).unwrap().spelling;
+        assert_eq!(spelling("typing_extensions<5,>=4"), "typing_extensions");
+        assert_eq!(spelling("ruamel.YAML [x] <5"), "ruamel.YAML");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::model::drift::{Answer, Finding, Severity};
 use crate::model::facts::Facts;
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, Policy};
 use crate::model::version;
 use crate::tools::edits::Edits;
 use crate::ui;
@@ -75,9 +75,9 @@ pub fn plan(checkout: &Checkout, facts: Facts, drift: DriftArg) -> Result<Plan> 
     } else {
         inspect::distributions(checkout, &pinned)?
     };
-    let (config, scope) = (&checkout.config, checkout.scope());
-    let files = checkout.nix_files()?;
-    Plan::new(config, &scope, &files, facts, before.as_deref(), drift.accept_drift)
+    let policy = Policy { config: &checkout.config, nixpkgs: &checkout.nixpkgs };
+    let (scope, files) = (checkout.scope(), checkout.nix_files()?);
+    Plan::new(policy, &scope, &files, facts, before.as_deref(), drift.accept_drift)
 }
 
 /// Refuses a plan with findings that nobody accepted.
@@ -113,11 +113,16 @@ pub fn explain(plan: &Plan) {
         for wheel in &release.wheels {
             ui::detail(format!("wheel  {} ({} {})", wheel.hash, wheel.name, wheel.version));
         }
+        if let Some((before, after)) = plan.new_python() {
+            ui::detail(format!("python {before} -> {after}"));
+        }
         for path in plan.paths() {
             ui::detail(format!("edits  {path}"));
         }
     }
-    for finding in &plan.findings {
+    // Of a release that is there already, they were told when it came.
+    let notices = plan.notices.iter().chain(&plan.relaxed).filter(|_| !plan.is_empty());
+    for finding in plan.findings.iter().chain(notices) {
         explain_finding(finding, plan.accepts_drift);
     }
 }

@@ -26,14 +26,23 @@ struct Check {
     result: Result<String>,
 }
 
+/// Something that a release does not fail for, and that somebody should look at.
+struct Warning {
+    name: &'static str,
+    text: String,
+}
+
 pub fn run(_: &Args, checkout: &Checkout) -> Result<()> {
-    let checks = checks(checkout);
+    let (checks, warnings) = (checks(checkout), warnings(checkout));
     let missing = checks.iter().filter(|check| check.result.is_err()).count();
     for Check { name, result } in &checks {
         match result {
             Ok(found) => ui::print(&format!("ok       {name}: {found}\n")),
             Err(error) => ui::print(&format!("missing  {name}: {}\n", told(error))),
         }
+    }
+    for Warning { name, text } in warnings {
+        ui::print(&format!("warning  {name}: {text}\n"));
     }
     if missing == 0 {
         return Ok(());
@@ -96,6 +105,38 @@ fn checks(checkout: &Checkout) -> Vec<Check> {
             }),
         ),
     ]
+}
+
+/// What the Nix files are built with, against release.toml and against what nixpkgs builds. Files
+/// that are not understood are a missing thing, not a warning.
+fn warnings(checkout: &Checkout) -> Vec<Warning> {
+    let Ok(pinned) = checkout.pinned() else { return Vec::new() };
+    let (nixpkgs, version) = (&checkout.nixpkgs, &pinned.version.value);
+    let mut found = Vec::new();
+    match (checkout.config.python_at(version), &pinned.python) {
+        (Err(error), _) => found.push(format!("{error:#}")),
+        (Ok(policy), None) => found.push(format!(
+            "the Nix files name none of a version; release.toml says {policy} for {version}"
+        )),
+        (Ok(policy), Some(python)) if python.value != policy => found.push(format!(
+            "the Nix files name {} ({}); release.toml says {policy} for {version}, and `bump` \
+             writes it",
+            python.value,
+            python.place()
+        )),
+        _ => {}
+    }
+    let named = pinned.python.as_ref().map(|python| python.value.as_str());
+    if let Some(python) = named.filter(|python| !nixpkgs.builds(python)) {
+        let known: Vec<&str> = nixpkgs.pythons.iter().map(String::as_str).collect();
+        found.push(format!(
+            "{version} is built with {python}, whose packages nixpkgs does not build: it has {} \
+             (nixpkgs.toml, {})",
+            known.join(" and "),
+            nixpkgs.recorded
+        ));
+    }
+    found.into_iter().map(|text| Warning { name: "Python", text }).collect()
 }
 
 /// The name and address of a `git var` identity, without its time.

@@ -1,18 +1,24 @@
 //! Drift: where what upstream became is not what the expressions were written for.
 //!
 //! Compared are the facts of a release with the lists of each package in each variant. What differs
-//! is a [`Finding`], with the edits that answer it where there are any. Pure; nothing is written.
+//! is a [`Finding`], with the edits that answer it where there are any. What no edit changes, and
+//! is worth knowing all the same, is a notice. Pure; nothing is written.
 
 mod packages;
+pub mod relaxed;
 mod requirements;
 #[cfg(test)]
 mod tests;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use semver::Version;
 
+use self::relaxed::Relaxed;
 use crate::model::config::{Config, Package};
 use crate::model::facts::{Distribution, Facts};
+use crate::model::located::Located;
 use crate::model::nix_edit::{Expression, ListChange, ListEdit, ListName};
+use crate::model::nixpkgs::Recorded;
 use crate::model::requirement::{Target, normalised};
 
 /// Whether a release may go on.
@@ -68,33 +74,55 @@ impl Finding {
     }
 }
 
-/// Compares a release with the expressions that would build it; hard findings first.
-///
-/// `before`: the distributions of the version that is pinned now, if they are known.
+/// What is compared.
+#[derive(Clone, Copy)]
+pub struct Compared<'a> {
+    pub config: &'a Config,
+    pub nixpkgs: &'a Recorded,
+    pub facts: &'a Facts,
+    /// The distributions of the version that is pinned now, if they are known.
+    pub before: Option<&'a [Distribution]>,
+    /// The packages as they would be built.
+    pub expressions: &'a [Expression],
+    /// Each name of a Python in the files.
+    pub pythons: &'a [Located<String>],
+    pub relaxed: &'a [Relaxed],
+}
+
+/// What came of comparing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Where upstream is not what the expressions were written for; hard ones first.
+    pub findings: Vec<Finding>,
+    /// What is worth knowing of the release, and no difference: nothing answers it.
+    pub notices: Vec<Finding>,
+    /// Likewise: the bounds that no build checks, by package.
+    pub relaxed: Vec<Finding>,
+}
+
+/// Compares a release with the expressions that would build it.
 ///
 /// # Errors
 /// For metadata that is none, and for a `release.toml` that names no real system or Python.
-pub fn find(
-    config: &Config,
-    facts: &Facts,
-    before: Option<&[Distribution]>,
-    expressions: &[Expression],
-) -> Result<Vec<Finding>> {
-    let python = config.python_at(&facts.release.version)?;
-    let targets: Vec<Target> = config
-        .catalog
-        .systems
-        .iter()
-        .map(|system| Target::new(system, python))
-        .collect::<Result<_>>()?;
-    let mut search = Search { config, facts, python, targets, expressions, found: Vec::new() };
-    for package in config.packages_of(&facts.release.version) {
+pub fn find(compared: Compared<'_>) -> Result<Found> {
+    let Compared { config, nixpkgs, facts, before, relaxed, .. } = compared;
+    let version = &facts.release.version;
+    let (python, targets) = (config.python_at(version)?, targets(config, version)?);
+    let mut search =
+        Search { compared, config, facts, python, targets, found: Vec::new(), noticed: Vec::new() };
+    search.named_python();
+    for package in config.packages_of(version) {
         search.package(package, before)?;
     }
     search.commands();
-    let mut found = search.found;
-    found.sort_by_key(|finding| finding.severity);
-    for finding in &mut found {
+    let mut found = Found {
+        findings: search.found,
+        notices: search.noticed,
+        relaxed: relaxed::notices(config, nixpkgs, relaxed),
+    };
+    found.findings.sort_by_key(|finding| finding.severity);
+    let Found { findings, notices, relaxed } = &mut found;
+    for finding in findings.iter_mut().chain(notices).chain(relaxed) {
         // Upstream wrote parts of these, and a terminal would obey what is in them.
         finding.what = printable(&finding.what);
         finding.upstream = printable(&finding.upstream);
@@ -102,14 +130,21 @@ pub fn find(
     Ok(found)
 }
 
+/// The systems that a version is released for, with its Python.
+fn targets(config: &Config, version: &Version) -> Result<Vec<Target>> {
+    let python = config.python_at(version)?;
+    config.catalog.systems.iter().map(|system| Target::new(system, python)).collect()
+}
+
 struct Search<'a> {
+    compared: Compared<'a>,
     config: &'a Config,
     facts: &'a Facts,
     /// The Python that the release is built with.
     python: &'a str,
     targets: Vec<Target>,
-    expressions: &'a [Expression],
     found: Vec<Finding>,
+    noticed: Vec<Finding>,
 }
 
 impl Search<'_> {
@@ -129,17 +164,15 @@ impl Search<'_> {
             });
             return Ok(());
         };
-        let distributions = &self.facts.release.distributions;
-        let distribution = distributions
-            .iter()
-            .find(|distribution| distribution.name == package.name)
-            .with_context(|| format!("expected metadata of `{}`", package.name))?;
+        let distribution = self.facts.distribution(&package.name)?;
         let requirements = distribution.parsed()?;
         self.missing_expressions(package);
         self.version(package, project);
         self.python(package, project, distribution)?;
+        self.unversioned_python(package);
         self.web_ui(package, project);
         self.build_system(package, project)?;
+        self.build_bounds(package, project)?;
         self.source_and_metadata(package, project, distribution, &requirements);
         let needs = self.needs(package, project, distribution, &requirements);
         self.dependencies(package, &needs);
@@ -156,7 +189,7 @@ impl Search<'_> {
     }
 
     fn of<'s>(&'s self, package: &'s str) -> impl Iterator<Item = &'s Expression> + 's {
-        self.expressions.iter().filter(move |expression| expression.package == package)
+        self.compared.expressions.iter().filter(move |expression| expression.package == package)
     }
 
     fn places(&self, package: &str) -> Vec<String> {

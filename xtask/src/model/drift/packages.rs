@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 
-use super::{Answer, Finding, Search, Severity, edit, is_in, said, words};
+use super::{Answer, Compared, Finding, Search, Severity, edit, is_in, said, words};
 use crate::model::config::{Package, Variant};
 use crate::model::facts::Distribution;
+use crate::model::located::Located;
 use crate::model::nix_edit::{ListChange, ListName};
 use crate::model::project::Project;
 use crate::model::requirement::{self, Requirement};
@@ -74,6 +75,70 @@ impl Search<'_> {
             ),
         });
         Ok(())
+    }
+
+    /// The Python of the release: that each variant names one, and that nixpkgs builds for it.
+    pub(super) fn named_python(&mut self) {
+        let Compared { nixpkgs, expressions, pythons, .. } = self.compared;
+        let finding = |severity, what, upstream, expressions, answer| Finding {
+            severity,
+            package: self.config.repo().to_owned(),
+            what,
+            upstream,
+            expressions,
+            answer,
+        };
+        let policy = format!("a [[python]] of release.toml, {}", self.python);
+        let mut found = Vec::new();
+        for variant in [Variant::Separate, Variant::Combined] {
+            let directory = &self.config.variant(variant).files;
+            let is_below = |path: &String| path.starts_with(&format!("{directory}/"));
+            let built: Vec<_> = expressions.iter().filter(|it| is_below(&it.path)).collect();
+            let is_named = pythons.iter().any(|python| is_below(&python.path))
+                || built.iter().any(|it| it.unversioned_python.is_some());
+            let Some(first) = built.first().filter(|_| !is_named) else { continue };
+            found.push(finding(
+                Severity::Hard,
+                format!("is built in {directory} with a Python that no file there names"),
+                policy.clone(),
+                vec![format!("{}:{}", first.path, first.line)],
+                Answer::Person(format!("name `{}` in a file there", self.python_attribute())),
+            ));
+        }
+        if !nixpkgs.builds(self.python) {
+            let known: Vec<&str> = nixpkgs.pythons.iter().map(String::as_str).collect();
+            self.noticed.push(finding(
+                Severity::Soft,
+                format!(
+                    "is built with Python {}, whose packages nixpkgs does not build: it has {}",
+                    self.python,
+                    known.join(" and ")
+                ),
+                format!("nixpkgs.toml, {}", nixpkgs.recorded),
+                Vec::new(),
+                Answer::Nothing,
+            ));
+        }
+        self.found.extend(found);
+    }
+
+    /// A package whose file names a Python, and leaves to nixpkgs which one that is.
+    pub(super) fn unversioned_python(&mut self, package: &Package) {
+        let named: Vec<&Located<String>> =
+            self.of(&package.name).filter_map(|it| it.unversioned_python.as_ref()).collect();
+        let Some(first) = named.first() else { return };
+        self.add(Finding {
+            severity: Severity::Hard,
+            package: package.name.clone(),
+            what: format!("is built with `{}`, whichever Python nixpkgs takes for it", first.value),
+            upstream: format!("a [[python]] of release.toml, {}", self.python),
+            expressions: named.iter().map(|python| python.place().to_string()).collect(),
+            answer: Answer::Person(format!("name `{}` there", self.python_attribute())),
+        });
+    }
+
+    fn python_attribute(&self) -> String {
+        format!("python{}", self.python.replace('.', ""))
     }
 
     /// A package that is fetched because of its web UI, and built from a source without one.
@@ -161,6 +226,52 @@ impl Search<'_> {
         Ok(())
     }
 
+    /// Versions that the build system wants. The build refuses others, whatever is relaxed.
+    pub(super) fn build_bounds(&mut self, package: &Package, project: &Project) -> Result<()> {
+        let checked: Vec<String> = self
+            .of(&package.name)
+            .filter(|expression| !expression.is_wheel && !expression.skips_build_check)
+            .map(|expression| format!("{}:{}", expression.path, expression.line))
+            .collect();
+        if checked.is_empty() {
+            return Ok(());
+        }
+        for stated in &project.build.requirements {
+            let requirement = Requirement::parse(&stated.value)
+                .with_context(|| format!("in `{}` of upstream", stated.place()))?;
+            if requirement.systems(&self.targets).is_empty() {
+                continue;
+            }
+            let version = self.compared.nixpkgs.version(&self.config.attribute(&requirement.name));
+            let is_met = version.is_none_or(|version| requirement.allows(version));
+            if is_met && !requirement.has_upper_bound() {
+                continue;
+            }
+            let has = match version {
+                Some(version) => format!("nixpkgs has {version}"),
+                None => "what nixpkgs has is not recorded".to_owned(),
+            };
+            let finding = Finding {
+                severity: if is_met { Severity::Soft } else { Severity::Hard },
+                package: package.name.clone(),
+                what: format!("is built with `{}`, and {has}", requirement.without_marker()),
+                upstream: stated.place().to_string(),
+                expressions: checked.clone(),
+                answer: Answer::Nothing,
+            };
+            if is_met {
+                self.noticed.push(finding);
+                continue;
+            }
+            let answer = Answer::Person(
+                "`pypaBuildFlags = [ \"--skip-dependency-check\" ];` there, if it builds with that"
+                    .to_owned(),
+            );
+            self.found.push(Finding { answer, ..finding });
+        }
+        Ok(())
+    }
+
     pub(super) fn python_bounds(
         &mut self,
         package: &Package,
@@ -213,7 +324,7 @@ impl Search<'_> {
             }
         }
         let mut found = Vec::new();
-        for expression in self.expressions {
+        for expression in self.compared.expressions {
             let Some(listing) = expression.list(ListName::Commands) else { continue };
             let place = format!("{}:{}", listing.path, listing.line);
             for (command, (package, upstream)) in &declared {

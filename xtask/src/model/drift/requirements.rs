@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Answer, Finding, Search, Severity, edit, is_in, said, words};
+use super::{Answer, Finding, Search, Severity, edit, said, words};
 use crate::model::config::Package;
 use crate::model::facts::Distribution;
 use crate::model::located::Located;
 use crate::model::nix_edit::{ListChange, ListEdit, ListName};
 use crate::model::project::{HOLE, Project};
-use crate::model::requirement::{Requirement, normalised};
+use crate::model::requirement::{Requirement, normalised, spelling};
 
 /// Something that a package needs to run.
 pub(super) struct Need {
@@ -234,10 +234,7 @@ impl Search<'_> {
                 let (places, edits) = surplus.entry(name.clone()).or_default();
                 places.push(item.name.place().to_string());
                 let change = ListChange::Remove(name.clone());
-                edits.push(edit(expression, ListName::Dependencies, change.clone()));
-                if is_in(expression, ListName::RelaxDeps, name) {
-                    edits.push(edit(expression, ListName::RelaxDeps, change));
-                }
+                edits.push(edit(expression, ListName::Dependencies, change));
             }
         }
         let mut found = Vec::new();
@@ -320,9 +317,7 @@ fn name_of(stated: &str, requirements: &[Requirement]) -> String {
     if let Ok(requirement) = Requirement::parse(stated) {
         return requirement.name;
     }
-    let is_name = |c: &char| c.is_ascii_alphanumeric() || "-_.".contains(*c);
-    let name: String = stated.chars().take_while(is_name).collect();
-    let prefix = normalised(&name);
+    let prefix = normalised(spelling(stated));
     requirements
         .iter()
         .map(|requirement| &requirement.name)
@@ -334,9 +329,6 @@ fn name_of(stated: &str, requirements: &[Requirement]) -> String {
 
 /// Where a project's source states a requirement.
 fn place_of(project: &Project, name: &str) -> Option<String> {
-    let is_it = |item: &&Located<String>| {
-        let end = item.value.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
-        normalised(&item.value[..end.unwrap_or(item.value.len())]) == name
-    };
+    let is_it = |item: &&Located<String>| normalised(spelling(&item.value)) == name;
     project.requirements.as_ref()?.iter().find(is_it).map(|item| item.place().to_string())
 }

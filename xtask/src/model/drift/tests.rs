@@ -13,7 +13,7 @@ use super::*;
 use crate::model::config::Config;
 use crate::model::facts::{Description, PypiPin, Release};
 use crate::model::nix_edit::{NixFile, Scope};
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, Policy};
 use crate::model::sri::Sri;
 
 const VERSIONS: [&str; 12] = [
@@ -70,6 +70,10 @@ fn captured(version: &str) -> Captured {
 
 fn config() -> Config {
     Config::parse(include_str!("../../../../release.toml")).unwrap()
+}
+
+fn nixpkgs() -> Recorded {
+    Recorded::parse(include_str!("../../../../nixpkgs.toml")).unwrap()
 }
 
 fn scope(config: &Config) -> Scope {
@@ -139,7 +143,9 @@ fn start() -> Vec<NixFile> {
 fn plan(files: &[NixFile], to: &Captured, before: Option<&Captured>) -> Plan {
     let config = config();
     let before = before.map(Captured::distributions);
-    Plan::new(&config, &scope(&config), files, to.facts(&config), before.as_deref(), true).unwrap()
+    let (scope, facts) = (scope(&config), to.facts(&config));
+    let policy = Policy { config: &config, nixpkgs: &nixpkgs() };
+    Plan::new(policy, &scope, files, facts, before.as_deref(), true).unwrap()
 }
 
 fn apply(files: &[NixFile], plan: &Plan) -> Vec<NixFile> {
@@ -175,7 +181,7 @@ fn sentences(findings: &[Finding]) -> String {
 type Lists = BTreeMap<(String, ListName), BTreeSet<String>>;
 
 fn lists_at(version: &str) -> Lists {
-    let number = |text: &str| text.parse::<semver::Version>().unwrap();
+    let number = |text: &str| text.parse::<Version>().unwrap();
     let mut lists = Lists::new();
     let sets = |text: &str| text.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>();
     for (since, package, list, came, went) in CHANGES {
@@ -278,6 +284,40 @@ fn the_history_in_both_directions() {
     }
     assert_eq!(pairs, 144);
     expect_file!["history.expect"].assert_eq(&table);
+}
+
+/// What each release relaxes, of the captured ones that differ from the one before.
+#[test]
+fn what_each_release_relaxes() {
+    let (config, nixpkgs) = (config(), nixpkgs());
+    let mut table = String::new();
+    let mut last = Vec::new();
+    for version in VERSIONS {
+        let captured = captured(version);
+        let mut relaxed = relaxed::derive(&config, &captured.facts(&config)).unwrap();
+        relaxed.retain(|relaxed| !relaxed.bounds.is_empty());
+        let notices = relaxed::notices(&config, &nixpkgs, &relaxed);
+        let rows: Vec<String> = relaxed
+            .iter()
+            .zip(notices)
+            .map(|(Relaxed { package, bounds, .. }, notice)| {
+                let names = bounds.iter().map(|bound| {
+                    let source = bound.source_spellings.iter().map(|name| format!("({name})"));
+                    let all = bound.spellings.iter().cloned().chain(source);
+                    all.collect::<Vec<_>>().join(" ")
+                });
+                let names = names.collect::<Vec<_>>().join(" ");
+                format!("    {package}: {names}\n        {}\n", notice.what)
+            })
+            .collect();
+        if rows == last {
+            continue;
+        }
+        let python = config.python_at(&version.parse().unwrap()).unwrap();
+        let _ = write!(table, "{version} on {python}\n{}", rows.concat());
+        last = rows;
+    }
+    expect_file!["relaxed.expect"].assert_eq(&table);
 }
 
 /// The difference that one change of upstream's makes, from 1.12.1 with nothing else changed.

@@ -3,7 +3,8 @@
 //! A new element joins the list's order and layout: among sorted elements of its kind (the same
 //! `python312Packages.` before the name) it goes to its place, elsewhere behind the last of its
 //! kind; where elements have lines of their own it gets one. A comment on a line of its own ends
-//! the part of the list that is joined: what stands below it is headed by it.
+//! the part of the list that is joined: what stands below it is headed by it. `[ x ]` that gets a
+//! second element gets lines, as nixfmt wants them, and is one line again without it.
 //!
 //! Whether two tokens may touch depends on both, so nothing is concluded from the characters
 //! around: the ways to write an edit are tried in order, and the first is taken whose result, read
@@ -16,7 +17,8 @@ use rnix::{Root, SyntaxNode};
 use rowan::ast::AstNode as _;
 
 /// The text with one more element in the list, with a comment behind it if it gets its own line.
-/// `None` if no way of writing it is read back as intended, and taken back by [`remove`].
+/// `None` if no way of writing it is read back as intended, and taken back by [`remove`] (which
+/// writes a list of one element that had lines as `[ x ]`).
 pub(super) fn add(text: &str, list: &List, element: &str, comment: &str) -> Option<String> {
     let layout = Layout::of(text, list);
     let after = layout.predecessor(element);
@@ -27,6 +29,12 @@ pub(super) fn add(text: &str, list: &List, element: &str, comment: &str) -> Opti
     let mut wanted_parenthesised = wanted.clone();
     wanted_parenthesised[at].clone_from(&parenthesised);
 
+    if let Some(unfolded) = layout.unfolded(at, &format!("{element}{comment}"))
+        && let Some(list) = read_back(&unfolded, &layout, &wanted)
+        && remove(&unfolded, &list, at).as_deref() == Some(text)
+    {
+        return Some(unfolded);
+    }
     let mut ways = Vec::new();
     if let Some((offset, line_break)) = layout.new_line(after) {
         ways.push((offset, format!("{line_break}{element}{comment}"), &wanted));
@@ -42,7 +50,8 @@ pub(super) fn add(text: &str, list: &List, element: &str, comment: &str) -> Opti
     ways.into_iter().find_map(|(offset, new, wanted)| {
         let edited = format!("{}{new}{}", &text[..offset], &text[offset..]);
         let list = read_back(&edited, &layout, wanted)?;
-        (remove(&edited, &list, at)? == text).then_some(edited)
+        let back = remove(&edited, &list, at)?;
+        (back == text || layout.folded().is_some_and(|folded| back == folded)).then_some(edited)
     })
 }
 
@@ -64,7 +73,9 @@ pub(super) fn remove(text: &str, list: &List, index: usize) -> Option<String> {
     ];
     ways.into_iter().flatten().find_map(|(range, new)| {
         let edited = format!("{}{new}{}", &text[..range.start], &text[range.end..]);
-        read_back(&edited, &layout, &wanted).map(|_| edited)
+        let list = read_back(&edited, &layout, &wanted)?;
+        let folded = Layout::of(&edited, &list).folded();
+        folded.filter(|text| read_back(text, &layout, &wanted).is_some()).or(Some(edited))
     })
 }
 
@@ -146,6 +157,40 @@ impl<'a> Layout<'a> {
             .rfind(|(_, other)| *other <= name)
             .map(|(index, _)| *index)
             .or_else(|| first.checked_sub(1))
+    }
+
+    /// The indentation of the line that the list begins on.
+    fn indent(&self) -> &'a str {
+        let line = self.text[..self.start].rfind('\n').map_or(0, |at| at + 1);
+        let rest = &self.text[line..];
+        &rest[..rest.len() - rest.trim_start_matches([' ', '\t']).len()]
+    }
+
+    /// The text with another list in the place of this.
+    fn with(&self, list: &str) -> String {
+        format!("{}{list}{}", &self.text[..self.start], &self.text[self.end..])
+    }
+
+    /// The text with one more element in `[ x ]`, each on its line.
+    fn unfolded(&self, at: usize, new: &str) -> Option<String> {
+        let ([only], indent) = (self.ranges.as_slice(), self.indent()) else { return None };
+        let only = &self.text[only.clone()];
+        let is_one_line = self.text[self.start..self.end] == format!("[ {only} ]");
+        if !is_one_line || format!("{only}{new}").contains('\n') || self.text.contains('\r') {
+            return None;
+        }
+        let (first, second) = if at == 0 { (new, only) } else { (only, new) };
+        Some(self.with(&format!("[\n{indent}  {first}\n{indent}  {second}\n{indent}]")))
+    }
+
+    /// The text with `[ x ]` for a list of one element that has lines as [`Self::unfolded`] makes
+    /// them.
+    fn folded(&self) -> Option<String> {
+        let ([only], indent) = (self.ranges.as_slice(), self.indent()) else { return None };
+        let only = &self.text[only.clone()];
+        let has_lines =
+            self.text[self.start..self.end] == format!("[\n{indent}  {only}\n{indent}]");
+        (has_lines && !only.contains('\n')).then(|| self.with(&format!("[ {only} ]")))
     }
 
     /// How many elements stand before the first comment that has a line of its own.
@@ -237,7 +282,28 @@ mod tests {
         check("[ p.c p.b ]", "p.a", "", expect!["[ p.c p.b p.a ]"]);
         check("[ ]", "p.a", "", expect!["[ p.a ]"]);
         check("[]", "p.a", "", expect!["[p.a ]"]);
-        check("[ \"gql\" ]", "\"click\"", "", expect![[r#"[ "click" "gql" ]"#]]);
+        check(
+            "{\n  x = [ \"gql\" ];\n}",
+            "\"click\"",
+            "",
+            expect![[r#"
+                {
+                  x = [
+                    "click"
+                    "gql"
+                  ];
+                }"#]],
+        );
+        check(
+            "[ p.a ]",
+            "p.b",
+            " # of x",
+            expect![[r"
+            [
+              p.a
+              p.b # of x
+            ]"]],
+        );
         check(
             "[ # why\n  p.b\n]",
             "p.a",
@@ -333,6 +399,10 @@ mod tests {
         )
     }
 
+    fn edited_with_lines(text: &str, list: &List, at: usize, new: &str) -> String {
+        Layout::of(text, list).unfolded(at, new).unwrap_or_default()
+    }
+
     proptest! {
         #![proptest_config(cases())]
 
@@ -352,13 +422,18 @@ mod tests {
             prop_assert_eq!(after.len(), before.len() + 1);
             let parenthesised = format!("({new})");
             prop_assert!(after[at] == new || after[at] == parenthesised);
-            // What was there is there still, in order, and nothing between it changed.
+            // What was there is there still, in order, and nothing between it changed, unless
+            // `[ x ]` got lines.
             let added = edited.len() - text.len();
             let same = text.bytes().zip(edited.bytes()).take_while(|(a, b)| a == b).count();
             let rest = text.len() - text.bytes().rev().zip(edited.bytes().rev())
                 .take_while(|(a, b)| a == b).count();
-            prop_assert!(rest <= same && added >= new.len());
-            prop_assert_eq!(remove(&edited, &edited_list, at).unwrap(), text);
+            let with_lines = || edited_with_lines(&text, &list, at, &new);
+            let got_lines = before.len() == 1 && edited == with_lines();
+            prop_assert!(got_lines || (rest <= same && added >= new.len()));
+            let back = remove(&edited, &edited_list, at).unwrap();
+            let folded = Layout::of(&text, &list).folded();
+            prop_assert!(back == text || Some(&back) == folded.as_ref(), "{back}\n{text}");
         }
 
         #[test]

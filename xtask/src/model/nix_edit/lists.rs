@@ -13,9 +13,10 @@ use rnix::ast::{self, BinOpKind, Expr, HasEntry as _};
 use rowan::ast::AstNode as _;
 
 use super::list_edit;
+use super::python;
 use super::scope::{Code, Refused, Sources};
-use super::syntax;
 use super::{NixFile, Scope, normalised};
+use super::{scope, syntax};
 use crate::failure::Failure;
 use crate::model::located::Located;
 
@@ -71,6 +72,10 @@ pub struct Expression {
     pub line: usize,
     /// Is it a wheel, which nothing builds?
     pub is_wheel: bool,
+    /// Where its file names a Python, and never of a version: `python3`.
+    pub unversioned_python: Option<Located<String>>,
+    /// Is it built whatever versions its build system wants?
+    pub skips_build_check: bool,
     lists: Vec<(ListName, Listing)>,
 }
 
@@ -240,13 +245,29 @@ impl Call {
         let source = &sources.0[self.file];
         let format = sources.attribute(self.file, self.set.syntax(), "format").ok().flatten();
         let format = format.and_then(|code| sources.text(&code).ok());
+        let flags =
+            sources.attribute(self.file, self.set.syntax(), "pypaBuildFlags").ok().flatten();
+        let skip = "\"--skip-dependency-check\"";
         Ok(Expression {
+            unversioned_python: self.unversioned_python(sources),
+            skips_build_check: flags
+                .is_some_and(|code| code.expr.syntax().text().to_string().contains(skip)),
             package: self.package,
             path: source.path.clone(),
             line: source.line(self.offset),
             is_wheel: format.is_some_and(|format| format.value() == "wheel"),
             lists,
         })
+    }
+
+    /// Where the file names a Python, if it names none of a version.
+    fn unversioned_python(&self, sources: &Sources) -> Option<Located<String>> {
+        if python::names(sources).iter().any(|name| name.literal.file == self.file) {
+            return None;
+        }
+        let scope::Literal { file, start, text } = python::unversioned(sources, self.file)?;
+        let source = &sources.0[file];
+        Some(Located { value: text, path: source.path.clone(), line: source.line(start) })
     }
 
     /// The value of a list's attribute, followed to where it is written.

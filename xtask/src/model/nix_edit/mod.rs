@@ -5,7 +5,8 @@
 //! version and hash, and `version = "…"` and `name = "…-<version>"` follow. A value may be a
 //! literal, or whatever leads to one: `let`, `rec`, `inherit`, `finalAttrs`,
 //! `"refs/tags/${version}"`, an attribute of another package's file (see `scope`). Only characters
-//! between the quotes of such literals ever change.
+//! between the quotes of such literals ever change, and the digits of `python312` and its like (see
+//! `python`).
 //!
 //! What is not understood is refused by file and line, and then nothing is edited: a commit as
 //! `rev`, a condition, a call; a hash that would stay while what it belongs to changes; the old
@@ -14,6 +15,7 @@
 
 mod list_edit;
 mod lists;
+mod python;
 mod repin;
 mod scope;
 mod survey;
@@ -64,6 +66,8 @@ pub struct Pins {
     pub source_hash: Sri,
     /// The wheels that the expressions take from PyPI.
     pub pypi: Vec<PypiPin>,
+    /// The Python that the packages are built with, as `3.13`.
+    pub python: String,
 }
 
 /// What one set of files says.
@@ -76,6 +80,8 @@ pub struct Pinned {
     pub source_hash: Located<Sri>,
     /// By normalised name.
     pub pypi: BTreeMap<String, PinnedPypi>,
+    /// The Python that the files name, as `3.12`; `None` if they name none of a version.
+    pub python: Option<Located<String>>,
 }
 
 /// What is fetched from PyPI for one package.
@@ -89,18 +95,27 @@ pub struct PinnedPypi {
 ///
 /// # Errors
 /// A syntax error; no `fetchFromGitHub` of the repository; a value that is not understood; two
-/// places that contradict each other.
+/// places that contradict each other, or name two Pythons.
 pub fn read(files: &[NixFile], scope: &Scope) -> Result<Pinned, Failure> {
     let sources = scope::Sources::parse(files)?;
     survey::Survey::take(&sources, scope)?.pinned()
+}
+
+/// Every name of a Python of a version, as `python312Packages`, with that version.
+///
+/// # Errors
+/// For a syntax error.
+pub fn pythons(files: &[NixFile]) -> Result<Vec<Located<String>>, Failure> {
+    let sources = scope::Sources::parse(files)?;
+    Ok(python::names(&sources).iter().map(|name| name.located(&sources)).collect())
 }
 
 /// Edits a set of files to say what `pins` says; returns all of them, in order.
 ///
 /// # Errors
 /// Those of [`read`]; a call that `pins` has no value for; a hash that would not change with its
-/// version; one literal that would have to say two things; the old version left in the code; a tag
-/// or version that does not belong into a Nix string.
+/// version; one literal that would have to say two things; the old version left in the code, or the
+/// old Python; a tag or version that does not belong into a Nix string.
 pub fn repin(files: &[NixFile], scope: &Scope, pins: &Pins) -> Result<Vec<NixFile>, Failure> {
     repin::repin(files, scope, pins)
 }

@@ -11,8 +11,9 @@ use rowan::ast::AstNode as _;
 
 use super::scope::{Code, Literal, Piece, Sources};
 use super::survey::{HashPin, PypiCall, SourceCall, Survey, TAG_PREFIX};
-use super::{NixFile, Pins, PypiPin, Scope, syntax};
+use super::{NixFile, Pins, PypiPin, Scope, python, syntax};
 use crate::failure::Failure;
+use crate::model::config::is_python;
 
 /// Functions that compare versions: their literals are thresholds, not pins.
 const COMPARISONS: [&str; 3] = ["compareVersions", "versionAtLeast", "versionOlder"];
@@ -36,6 +37,7 @@ pub(super) fn repin(
     }
     edit.set_versions()?;
     edit.set_names()?;
+    edit.set_python(&pins.python)?;
     edit.check_foreign()?;
     edit.check_other_hashes()?;
     edit.check_nothing_left()?;
@@ -51,6 +53,12 @@ fn check_pins(pins: &Pins) -> Result<(), Failure> {
         return Err(Failure::failed(format!(
             "expected the tag of {version} to be `{version}` or `v{version}`, found `{}`",
             pins.tag
+        )));
+    }
+    if !is_python(&pins.python) {
+        return Err(Failure::failed(format!(
+            "expected a Python as `3.13`, found `{}`",
+            pins.python
         )));
     }
     for pin in &pins.pypi {
@@ -73,6 +81,7 @@ fn check_result(edited: &[NixFile], scope: &Scope, pins: &Pins) -> Result<(), Fa
     let as_pinned = found.version.value == pins.version
         && tag == pins.tag
         && found.source_hash.value == pins.source_hash
+        && found.python.as_ref().is_none_or(|python| python.value == pins.python)
         && found.pypi.iter().all(|(name, pypi)| {
             pins.pypi.iter().any(|pin| {
                 pin.name == *name
@@ -213,6 +222,17 @@ impl Edit<'_> {
             }
         }
         found.into_iter().try_for_each(|(literal, new)| self.set(&literal, new))
+    }
+
+    /// `python312` and its like, in every file.
+    fn set_python(&mut self, new: &str) -> Result<(), Failure> {
+        let survey = self.survey;
+        let Some(old) = survey.pythons.first().map(|name| &name.version) else { return Ok(()) };
+        if old == new {
+            return Ok(());
+        }
+        python::check_nothing_left(survey.sources, old)?;
+        survey.pythons.iter().try_for_each(|name| self.set(&name.literal, name.of(new)))
     }
 
     /// Is this literal's text about to be another one?

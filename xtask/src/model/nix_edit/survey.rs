@@ -9,6 +9,7 @@ use rnix::ast::{self, Expr, HasEntry as _};
 use rowan::ast::AstNode as _;
 use semver::Version;
 
+use super::python;
 use super::scope::{Code, Literal, Piece, Refused, Sources, Text};
 use super::syntax::{self, Source};
 use super::{NixFile, Pinned, PinnedPypi, Scope, normalised};
@@ -92,6 +93,9 @@ pub(super) struct Survey<'a> {
     pub foreign: Vec<ForeignCall>,
     /// Of upstream's packages, or of something without a name.
     pub versions: Vec<VersionBinding>,
+    /// Names of Pythons: all of one version.
+    pub pythons: Vec<python::Name>,
+    python: Option<Located<String>>,
 }
 
 impl Sources {
@@ -124,7 +128,10 @@ impl Sources {
 impl<'a> Survey<'a> {
     /// Finds every call and checks that they agree.
     pub fn take(sources: &'a Sources, scope: &'a Scope) -> Result<Self, Failure> {
+        let pythons = python::names(sources);
         let mut survey = Self {
+            python: python::agreed(sources, &pythons)?,
+            pythons,
             sources,
             scope,
             upstream: Vec::new(),
@@ -169,7 +176,8 @@ impl<'a> Survey<'a> {
             pypi.insert(call.name.clone(), PinnedPypi { version, hash: hash(&call.hash) });
         }
         let version = Located { value: first.version.clone(), path, line };
-        Ok(Pinned { version, rev, source_hash: hash(&first.hash), pypi })
+        let python = self.python.clone();
+        Ok(Pinned { version, rev, source_hash: hash(&first.hash), pypi, python })
     }
 
     /// The first fetch of upstream's source.

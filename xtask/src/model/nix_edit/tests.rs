@@ -33,6 +33,7 @@ fn pins(version: &str, source: &str, wheel: &str) -> Pins {
             version: version.to_owned(),
             hash: wheel.parse().unwrap(),
         }],
+        python: "3.12".to_owned(),
     }
 }
 
@@ -83,6 +84,40 @@ fn cases() {
     assert!(cases.len() >= 30, "found {} cases", cases.len());
     for case in cases {
         expect_file![case.with_extension("expect")].assert_eq(&outcome(&files(&case)));
+    }
+}
+
+#[test]
+fn the_python_is_read_and_its_names_are_found() {
+    let file = |path: &str, text: &str| NixFile { path: path.to_owned(), text: text.to_owned() };
+    let source = format!(
+        "{{ fetchFromGitHub }}:\nfetchFromGitHub {{\n  owner = \"dagster-io\";\n  repo = \
+         \"dagster\";\n  rev = \"1.12.1\";\n  hash = \"{OLD_SOURCE}\";\n}}\n"
+    );
+    let python = |text: &str| {
+        let files = [file("dagster-src.nix", &source), file("dagster.nix", text)];
+        let found = read(&files, &scope()).unwrap().python;
+        found.map(|python| format!("{} at {}", python.value, python.place()))
+    };
+    let named = Some("3.14 at dagster.nix:2".to_owned());
+    assert_eq!(python("{ pkgs }:\npkgs.python314Packages.click # python312"), named);
+    assert_eq!(python("x:\n\"${x.python314.sitePackages}\""), named);
+    for text in ["{ python3 }: python3", "{ antlr4-python3-runtime }: \"python312\"", "1"] {
+        assert_eq!(python(text), None, "{text}");
+    }
+    let unversioned = |text: &str| {
+        let found = expressions(&[file("dagster.nix", text)], &scope()).unwrap();
+        found[0].unversioned_python.clone().map(|python| python.value)
+    };
+    let build = "buildPythonPackage { pname = \"dagster\"; }";
+    let text = |head: &str, set: &str| format!("{head}: {set}{build}");
+    for (text, expected) in [
+        (text("{ python3 }", "python3.pkgs."), Some("python3")),
+        (text("{ pkgs }", "pkgs.python3Packages."), Some("python3Packages")),
+        (text("{ python313 }", "let python3 = python313; in python3.pkgs."), None),
+        (text("{ buildPythonPackage }", ""), None),
+    ] {
+        assert_eq!(unversioned(&text).as_deref(), expected, "{text}");
     }
 }
 
@@ -203,16 +238,26 @@ const OLD_WHEEL: &str = "sha256-9CaA9m+CP0S++SmzGFOgiEifQ4/l9qCJapiOUrO0R7w=";
 
 /// A file with the same code in any layout: between two tokens stands whatever Nix allows there.
 fn any_layout(seed: u64) -> String {
-    let code = r#"{ lib , fetchFromGitHub , fetchPypi } : let version = "1.12.1" ; other =
+    let code = r#"{ lib , fetchFromGitHub , fetchPypi , python312 , python312Packages } : let
+        version = "1.12.1" ; python = python312 ; inherit ( python312 ) pkgs ; other =
         fetchFromGitHub { owner = "psf" ; repo = "requests" ; rev = "v2.32.0" ; hash = "" ; } ; in
         { src = fetchFromGitHub { owner = "dagster-io" ; repo = "dagster" ; tag = version ;
         hash = "SOURCE" ; } ; web = fetchPypi { pname = "dagster_webserver" ; inherit version ;
         format = "wheel" ; hash = "WHEEL" ; } ; new = lib.versionAtLeast version "1.12.1" ;
         text = ''
- dagster ${ version }'' ; list = [ 1 "x" other ] ; }"#;
+ dagster ${ version }'' ; list = [ 1 "x" other python312Packages.click ( python312 .
+        pkgs ) ] ; path = "${ python312 . sitePackages }" ; }"#;
     let code = code.replace("SOURCE", OLD_SOURCE).replace("WHEEL", OLD_WHEEL);
-    let fillers =
-        [" ", "\n", "\t", "\r\n", " # was 1.12.1\n", "/* 1.12.1; } \" */", "\n\n  ", "  #\n"];
+    let fillers = [
+        " ",
+        "\n",
+        "\t",
+        "\r\n",
+        " # was 1.12.1\n",
+        "/* 1.12.1; python312 } \" */",
+        "\n\n  ",
+        "  #\n",
+    ];
     let mut state = seed;
     let mut text = String::new();
     let mut in_string = false;
@@ -235,7 +280,7 @@ fn any_layout(seed: u64) -> String {
 #[test]
 fn only_the_values_change_whatever_the_layout() {
     let scope = scope();
-    let new = pins("1.9.12", SOURCE, WHEEL);
+    let new = Pins { python: "3.13".to_owned(), ..pins("1.9.12", SOURCE, WHEEL) };
     let old = pins("1.12.1", OLD_SOURCE, OLD_WHEEL);
     for seed in 0..500 {
         let before = vec![NixFile { path: "a.nix".to_owned(), text: any_layout(seed) }];
@@ -246,7 +291,10 @@ fn only_the_values_change_whatever_the_layout() {
             .text
             .replacen(OLD_SOURCE, SOURCE, 1)
             .replacen(OLD_WHEEL, WHEEL, 1)
-            .replacen("\"1.12.1\"", "\"1.9.12\"", 1);
+            .replacen("\"1.12.1\"", "\"1.9.12\"", 1)
+            .replace("python312", "python313")
+            // as in the comments of the layout
+            .replace("; python313 }", "; python312 }");
         assert_eq!(after[0].text, expected, "layout {seed}");
         assert_eq!(repin(&after, &scope, &new).unwrap(), after, "layout {seed}");
         assert_eq!(repin(&after, &scope, &old).unwrap(), before, "layout {seed}");

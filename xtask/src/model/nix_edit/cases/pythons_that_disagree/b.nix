@@ -1,0 +1,1 @@
+{ pkgs }: pkgs.python312Packages.click
