@@ -189,6 +189,29 @@ def never_answers(root):
     wrap_webserver(root, "exec %s/bin/mute \"$@\" # %%s" % root)
 
 
+def hide(root, name):
+    """Moves a command out of sight, with its name: it says that in what it prints."""
+    hidden = root / "hidden" / name
+    hidden.parent.mkdir()
+    (root / "bin" / name).rename(hidden)
+    (root / "bin" / name).touch()
+    return hidden
+
+
+def exports(root, name, value):
+    """As `makeWrapper --prefix` does: what was set before comes after."""
+    hidden = hide(root, "dagster")
+    line = "export %s='%s'${%s:+:}$%s" % (name, value, name, name)
+    script(root, "dagster", "#!/bin/sh\n%s\nexec %s \"$@\"\n" % (line, hidden))
+
+
+def apart(root):
+    """The web server where only its own command looks, as where each package has its own closure."""
+    (root / "apart").mkdir()
+    (site(root) / "dagster_webserver").rename(root / "apart/dagster_webserver")
+    edit(root / "bin/dagster-webserver", "import sys\n", "import sys\nsys.path.append(%r)\n" % str(root / "apart"))
+
+
 # What is broken: how, the probe that must find it, and a word of the cause that it must say.
 BREAKS = {
     "1!0+dev in version.py": (
@@ -211,13 +234,24 @@ BREAKS = {
     "a webserver that ignores SIGTERM": (
         lambda root: wrap_webserver(root, "trap '' TERM\n%s \"$@\" &\nwhile :; do sleep 1; done"),
         "webserver end", "SIGTERM"),
+    "a command that exports PYTHONPATH": (
+        lambda root: exports(root, "PYTHONPATH", site(root)), "subprocess", "`import pydantic_core`"),
+    "a command that exports PYTHONNOUSERSITE": (
+        lambda root: exports(root, "PYTHONNOUSERSITE", "true"), "pipes", "PYTHONNOUSERSITE"),
+    "dagster_webserver seen by its own command only": (apart, "sys.executable", "ModuleNotFoundError"),
 }
 
+# Breaks that only these probes may find: with all others such a tree works.
+ONLY = {
+    "a command that exports PYTHONPATH": {"subprocess", "pipes", "code location"},
+    "a command that exports PYTHONNOUSERSITE": {"subprocess", "pipes", "code location"},
+}
 
 # As slow as another one that looks at the same thing, or waiting for more than a minute.
 NOT_SHORT = {
     "a webserver that hangs", "a webserver that binds and never answers", "a command removed",
-    "no dagster-shared",
+    "no dagster-shared", "a command that exports PYTHONNOUSERSITE",
+    "dagster_webserver seen by its own command only",
 }
 
 
@@ -227,7 +261,8 @@ def one_break(version, name, change, probe, word, *arguments):
         start = time.monotonic()
         status, probes, said = finish(smoke(root, version, *arguments))
         found = findings(probes)
-        if status == 1 and word in found.get(probe, ""):
+        others = set(found) - ONLY.get(name, set(found))
+        if status == 1 and word in found.get(probe, "") and not others:
             print("red   %-42s %5.1f s  %s: %s" % (
                 name, time.monotonic() - start, probe, found[probe][:200].replace("\n", " ")), flush=True)
             return 0

@@ -1,4 +1,5 @@
-//! PyPI, always asked through the user's own `python3 -m pip`.
+//! PyPI, always asked through the user's own `python3 -m pip`, written `-mpip`: pyenv's hook, which
+//! looks for `-m pip install`, would write its shims anew after each question, one run at a time.
 //!
 //! So a maintainer's mirror, proxy and certificates just work, and no index address stands here.
 //! Only wheels are asked for: pip would have to run a source distribution's own code to describe
@@ -105,7 +106,7 @@ pub fn find(sh: &Shell, wanted: &[(&str, String)]) -> Result<Found> {
 
 /// The version of pip, as `23.2.1`.
 pub fn version(sh: &Shell) -> Result<String> {
-    let text = command::read(cmd!(sh, "python3 -m pip --version"))?;
+    let text = command::read(cmd!(sh, "python3 -mpip --version"))?;
     Ok(text.split_whitespace().nth(1).unwrap_or("unknown").to_owned())
 }
 
@@ -125,7 +126,7 @@ fn report(sh: &Shell, detail: Detail, requirements: &[String]) -> Result<Output>
     command::output(
         cmd!(
             sh,
-            "python3 -m pip install --dry-run --ignore-installed --no-deps
+            "python3 -mpip install --dry-run --ignore-installed --no-deps
              --ignore-requires-python --only-binary :all: {detail} --no-input
              --disable-pip-version-check --report - {requirements...}"
         )

@@ -5,6 +5,7 @@
 //! the tree. They see no variable of ours, no home of ours, and no network but loopback is needed.
 //! Nothing is built here, and nothing in a tree is written to.
 
+mod children;
 mod closure;
 mod daemon;
 mod formats;
@@ -12,6 +13,7 @@ mod probes;
 mod python;
 mod report;
 mod sandbox;
+mod second;
 mod server;
 mod together;
 mod tree;
@@ -106,6 +108,8 @@ struct Smoke<'a> {
     last: Option<Last>,
     /// The parts merged, where there are several.
     together: Option<Together>,
+    /// Two of them merged.
+    pair: Option<Together>,
     /// What one of the probes measures.
     closure: Mutex<Option<Closure>>,
 }
@@ -223,6 +227,7 @@ fn check_within(
     let smoke = Smoke {
         tree,
         together: together::of(tree, &dir.join("together"))?,
+        pair: together::pair(tree, &dir.join("pair"))?,
         scratch: dir,
         budget,
         end: start + Duration::from_secs(budget.seconds),
@@ -281,7 +286,7 @@ impl Smoke<'_> {
         for part in &self.tree.parts {
             jobs.extend(probes::commands(self, part));
         }
-        if let Some(Together { part, merged }) = &self.together {
+        if let Some(Together { part, merged, .. }) = &self.together {
             jobs.push(Job::one(part.name.as_str(), |_| Ok(merged.clone())));
             jobs.push(Job::one(part.label("commands"), |_| part.check_commands(self.tree)));
         }
@@ -292,14 +297,23 @@ impl Smoke<'_> {
         if let Some(part) = self.tree.part_of("dagster-graphql") {
             jobs.push(probes::graphql(self, part));
         }
+        // As users have them: among the others.
+        let merged = self.together.as_ref().map(|together| &together.part);
+        if let Some(part) = self.tree.part_of("dagster") {
+            jobs.push(children::job(self, merged.unwrap_or(part)));
+        }
         if let Some(part) = self.tree.part_of("dagster-webserver") {
-            // As users have it: among the others.
-            let merged = self.together.as_ref().map(|together| &together.part);
-            jobs.push(server::job(self, merged.unwrap_or(part)));
-            // Where one tree has both, `dagster` can start the other.
+            let part = merged.unwrap_or(part);
+            jobs.push(server::job(self, part));
+            // `dagster` starts the other.
             if part.packages.iter().any(|package| package.name == "dagster") {
-                jobs.push(server::dev_job(self, part));
+                jobs.push(server::dev_job(self, part.clone(), str::to_owned));
             }
+        }
+        if let Some(pair) = &self.pair {
+            jobs.push(pair.job(self));
+            let part = pair.through_links();
+            jobs.push(server::dev_job(self, part, |name| pair.part.label(name)));
         }
         jobs.extend(closure::jobs(self));
         jobs

@@ -3,9 +3,10 @@
 //!
 //! With that, in the bare interpreter: what is declared, and what can be imported.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -16,6 +17,7 @@ use super::report::{Checked, Finding, Job, Probe};
 use super::sandbox::{Sandbox, ended_badly};
 use super::tree::{Part, Tree};
 use crate::model::config::Package;
+use crate::tools::process::Spec;
 
 const SITECUSTOMIZE: &str = include_str!("python/sitecustomize.py");
 const REQUIREMENTS: &str = include_str!("python/requirements.py");
@@ -24,11 +26,23 @@ const IMPORTS: &str = include_str!("python/imports.py");
 /// What runs a command of a tree.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Python {
-    executable: PathBuf,
-    /// As `3.12`.
-    version: String,
+    pub executable: PathBuf,
+    /// As `3.12.11`.
+    pub version: String,
+    /// Where this interpreter was installed, behind virtual environments of it.
+    base_prefix: PathBuf,
     path: Vec<String>,
+    /// Where modules lie that were asked for; `None`: they are not found.
+    #[serde(default)]
+    pub modules: BTreeMap<String, Option<PathBuf>>,
+    /// The same, as a child through `sys.executable` finds them.
+    #[serde(default)]
+    pub modules_of_child: BTreeMap<String, Option<PathBuf>>,
 }
+
+/// What a double of nixpkgs leaves below the prefix of an interpreter that it passes off as another
+/// one's: that one's version.
+const STANDS_IN_FOR: &str = "nix-support/stands-in-for";
 
 /// What a script of ours prints.
 #[derive(Debug, Deserialize)]
@@ -48,12 +62,14 @@ pub fn job<'a>(smoke: &'a Smoke<'_>, part: &'a Part) -> Job<'a> {
 fn probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
     let mut learned = None;
     let mut probes = vec![Probe::run(part.label("interpreter"), || {
-        let python = learn(smoke, part)?;
-        Ok(python.map(|python: Python| {
-            let found = format!("Python {} at `{}`", python.version, python.executable.display());
-            learned = Some(python);
-            found
-        }))
+        Ok(match learn(smoke, part)? {
+            Ok(python) => {
+                let checked = python.check_version(smoke.tree.python.as_deref());
+                learned = Some(python);
+                checked.map_err(|finding| vec![finding])
+            }
+            Err(findings) => Err(findings),
+        })
     })];
     if let Some(python) = learned {
         let name = part.label("requirements");
@@ -64,6 +80,31 @@ fn probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
     probes
 }
 
+impl Python {
+    /// As `3.12`.
+    pub fn minor(&self) -> &str {
+        self.version.rsplit_once('.').map_or(&*self.version, |(minor, _)| minor)
+    }
+
+    /// Says which Python it is; a finding where another one is expected, unless it says itself that
+    /// it stands in for that.
+    fn check_version(&self, expected: Option<&str>) -> Result<String, Finding> {
+        let found = format!("Python {} at `{}`", self.version, self.executable.display());
+        let Some(expected) = expected.filter(|expected| *expected != self.minor()) else {
+            return Ok(found);
+        };
+        let other = fs::read_to_string(self.base_prefix.join(STANDS_IN_FOR)).unwrap_or_default();
+        match other.trim() {
+            other if other == expected => Ok(format!("{found}, standing in for {other}")),
+            "" => Err(Finding::new("interpreter", format!("Python {expected}"), found)),
+            other => {
+                let found = format!("{found}, standing in for {other}");
+                Err(Finding::new("interpreter", format!("Python {expected}"), found))
+            }
+        }
+    }
+}
+
 /// Runs the last package's command: it has all others on its path.
 fn learn(smoke: &Smoke<'_>, part: &Part) -> Result<Result<Python, Vec<Finding>>> {
     let sandbox = smoke.sandbox(&part.label("interpreter"))?;
@@ -71,16 +112,37 @@ fn learn(smoke: &Smoke<'_>, part: &Part) -> Result<Result<Python, Vec<Finding>>>
     else {
         anyhow::bail!("expected a command in `{}`, found none", part.root.display());
     };
+    let spec = sandbox.spec(&part.command(command), &["--version"]);
+    reported(&sandbox, spec, &format!("`{command} --version`"), &[])
+}
+
+/// Starts a command as far as its first import of Dagster, and learns where modules lie by then.
+pub fn whereabouts(
+    sandbox: &Sandbox,
+    command: &Path,
+    modules: &[&str],
+) -> Result<Result<Python, Vec<Finding>>> {
+    let spec = sandbox.spec(command, &["--version"]);
+    reported(sandbox, spec, &format!("`{} --version`", command.display()), modules)
+}
+
+/// Runs a command of the tree with a `sitecustomize` of ours, which writes the report.
+pub fn reported(
+    sandbox: &Sandbox,
+    mut spec: Spec,
+    what: &str,
+    modules: &[&str],
+) -> Result<Result<Python, Vec<Finding>>> {
     sandbox.write("path/sitecustomize.py", SITECUSTOMIZE)?;
     let report = sandbox.path("report.json");
-    let mut spec = sandbox.spec(&part.command(command), &["--version"]);
-    for (name, path) in
-        [("PYTHONPATH", sandbox.path("path")), ("XTASK_SMOKE_REPORT", report.clone())]
-    {
-        spec.env.push((OsString::from(name), path.into_os_string()));
+    for (name, value) in [
+        ("PYTHONPATH", sandbox.path("path").into_os_string()),
+        ("XTASK_SMOKE_REPORT", report.clone().into_os_string()),
+        ("XTASK_SMOKE_MODULES", modules.join(",").into()),
+    ] {
+        spec.env.push((OsString::from(name), value));
     }
-    let what = format!("`{command} --version`");
-    let ended = match sandbox.run(&what, &spec)? {
+    let ended = match sandbox.run(what, &spec)? {
         Ok(ended) => ended,
         Err(finding) => return Ok(Err(vec![finding])),
     };
@@ -159,4 +221,37 @@ fn script(
         .into_iter()
         .map(|(what, expected, found)| Finding::new(what, expected, found))
         .collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_python_says_what_it_stands_in_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let python = Python {
+            executable: "/x/bin/python3".into(),
+            version: "3.11.2".to_owned(),
+            base_prefix: dir.path().to_owned(),
+            path: Vec::new(),
+            modules: BTreeMap::new(),
+            modules_of_child: BTreeMap::new(),
+        };
+        let check = |expected| match python.check_version(expected) {
+            Ok(found) => found,
+            Err(finding) => finding.to_string(),
+        };
+        assert_eq!(check(None), "Python 3.11.2 at `/x/bin/python3`");
+        assert_eq!(check(Some("3.11")), "Python 3.11.2 at `/x/bin/python3`");
+        let finding = "interpreter: expected Python 3.12, found Python 3.11.2 at `/x/bin/python3`";
+        assert_eq!(check(Some("3.12")), finding);
+        fs::create_dir(dir.path().join("nix-support")).unwrap();
+        fs::write(dir.path().join(STANDS_IN_FOR), "3.12\n").unwrap();
+        assert_eq!(check(Some("3.12")), "Python 3.11.2 at `/x/bin/python3`, standing in for 3.12");
+        assert_eq!(check(Some("3.11")), "Python 3.11.2 at `/x/bin/python3`");
+        let other = "interpreter: expected Python 3.13, found Python 3.11.2 at `/x/bin/python3`, \
+                     standing in for 3.12";
+        assert_eq!(check(Some("3.13")), other);
+    }
 }

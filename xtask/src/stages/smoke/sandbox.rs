@@ -1,8 +1,10 @@
 //! Where one probe's processes run: own home, own `$DAGSTER_HOME`, own temporary files, and an
 //! environment that says nothing of ours.
 
-use std::ffi::{OsStr, OsString};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,24 +51,43 @@ impl Sandbox {
         Ok(path)
     }
 
+    /// The same for what is run.
+    pub fn write_executable(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.write(name, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("failed to write `{}`", path.display()))?;
+        Ok(path)
+    }
+
+    /// The environment of a process of this probe.
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        let dir = |name: &str| self.path(name).display().to_string();
+        [
+            ("DAGSTER_HOME", dir("dagster")),
+            ("HOME", dir("home")),
+            ("LANG", "C.UTF-8".to_owned()),
+            ("PATH", "/usr/bin:/bin".to_owned()),
+            ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
+            ("TMPDIR", dir("t")),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
     /// A process of this probe.
     pub fn spec<A: AsRef<OsStr>>(&self, program: &Path, args: &[A]) -> Spec {
         let words: Vec<String> = std::iter::once(program.file_name().unwrap_or_default())
             .chain(args.iter().map(AsRef::as_ref).take(1))
             .map(|word| word.to_string_lossy().into_owned())
             .collect();
-        let env = [
-            ("DAGSTER_HOME", self.path("dagster").into_os_string()),
-            ("HOME", self.path("home").into_os_string()),
-            ("LANG", "C.UTF-8".into()),
-            ("PATH", "/usr/bin:/bin".into()),
-            ("PYTHONDONTWRITEBYTECODE", "1".into()),
-            ("TMPDIR", self.path("t").into_os_string()),
-        ];
         Spec {
             program: program.to_owned(),
             args: args.iter().map(|arg| arg.as_ref().to_owned()).collect(),
-            env: env.into_iter().map(|(name, value)| (OsString::from(name), value)).collect(),
+            env: self
+                .variables()
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
             dir: self.dir.clone(),
             log: self.path("log").join(slug(&words.join(" "))),
         }

@@ -35,14 +35,13 @@ const QUERY: &str = "{ version repositoriesOrError { __typename ... on Repositor
 
 /// A command that serves the web UI.
 struct Serving {
-    probe: &'static str,
     command: &'static str,
     /// What comes before the options.
     args: &'static [&'static str],
 }
 
-const WEBSERVER: Serving = Serving { probe: "webserver", command: "dagster-webserver", args: &[] };
-const DEV: Serving = Serving { probe: "dagster dev", command: "dagster", args: &["dev"] };
+const WEBSERVER: Serving = Serving { command: "dagster-webserver", args: &[] };
+const DEV: Serving = Serving { command: "dagster", args: &["dev"] };
 
 impl Serving {
     /// The command in words.
@@ -74,15 +73,15 @@ pub fn job<'a>(smoke: &'a Smoke<'_>, part: &'a Part) -> Job<'a> {
 }
 
 /// The probes of `dagster dev`, which brings up the webserver and the daemon from one tree.
-pub fn dev_job<'a>(smoke: &'a Smoke<'_>, part: &'a Part) -> Job<'a> {
-    let names = ["dagster dev", "dagster dev daemon", "dagster dev end"];
-    Job::new(names.map(str::to_owned).to_vec(), move || dev_probes(smoke, part))
+pub fn dev_job<'a>(smoke: &'a Smoke<'_>, part: Part, label: impl Fn(&str) -> String) -> Job<'a> {
+    let names = ["dagster dev", "dagster dev daemon", "dagster dev end"].map(label);
+    Job::new(names.to_vec(), move || dev_probes(smoke, &names, &part))
 }
 
 fn probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
     let mut started = None;
     let mut probes = vec![Probe::run("webserver", || {
-        Ok(start(smoke, part, &WEBSERVER)?.map(|server| {
+        Ok(start(smoke, "webserver", part, &WEBSERVER)?.map(|server| {
             let found = format!("answers at {}", server.url);
             started = Some(server);
             found
@@ -96,39 +95,41 @@ fn probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
     probes
 }
 
-fn dev_probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
+fn dev_probes(smoke: &Smoke<'_>, names: &[String; 3], part: &Part) -> Vec<Probe> {
+    let [name, daemon, end] = names;
     let mut started = None;
-    let mut probes = vec![Probe::run("dagster dev", || {
-        if let Err(finding) = daemon::prepare(&smoke.sandbox(DEV.probe)?, part)? {
+    let mut probes = vec![Probe::run(name, || {
+        if let Err(finding) = daemon::prepare(&smoke.sandbox(name)?, part)? {
             return Ok(Err(vec![finding]));
         }
-        Ok(start(smoke, part, &DEV)?.map(|server| {
+        Ok(start(smoke, name, part, &DEV)?.map(|server| {
             let found = format!("answers at {}", server.url);
             started = Some(server);
             found
         }))
     })];
     let Some(mut server) = started else { return probes };
-    probes.push(Probe::run("dagster dev daemon", || {
+    probes.push(Probe::run(daemon, || {
         daemon::wait_until_alive(&server.sandbox, part, &mut server.process, &DEV.what())
     }));
     // A later one needs all before it: the end of what did not come up says nothing.
     if !probes.iter().all(Probe::has_passed) {
         return probes;
     }
-    probes.push(Probe::run("dagster dev end", || stop(server.process, &DEV.what())));
+    probes.push(Probe::run(end, || stop(server.process, &DEV.what())));
     probes
 }
 
 fn start(
     smoke: &Smoke<'_>,
+    probe: &str,
     part: &Part,
     serving: &Serving,
 ) -> Result<Result<Server, Vec<Finding>>> {
     let what = serving.what();
     let mut starts = 1;
     loop {
-        let sandbox = smoke.sandbox(serving.probe)?;
+        let sandbox = smoke.sandbox(probe)?;
         let expected = format!("an answer within {} s", sandbox.deadline().as_secs_f64());
         match start_at(sandbox, part, serving, free_port()?)? {
             Err(ended) if starts < STARTS && is_clash(&ended) => starts += 1,

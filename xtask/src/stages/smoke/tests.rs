@@ -56,6 +56,7 @@ impl Fake {
             checkout: None,
             last: None,
             together: None,
+            pair: None,
             closure: Mutex::new(None),
         };
         let part = &tree.parts[0];

@@ -1,20 +1,35 @@
 //! The separate packages as a user has them: merged into one directory of links, as `buildEnv`
-//! makes the environment of Flox out of what was installed.
+//! makes the environment of Flox out of what was installed. Nothing comes along with a package:
+//! what it depends on is not in the environment.
+//!
+//! ```text
+//! DIR/profile      what was installed, merged
+//! DIR/run/profile  a link to it: users are given a link, which leads elsewhere after an update
+//! DIR/home/bin     the user's own links to its commands
+//! ```
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::report::Finding;
+use super::Smoke;
+use super::python::{Python, reported, whereabouts};
+use super::report::{Finding, Job};
+use super::sandbox::Sandbox;
 use super::tree::{Part, Tree};
 
-/// The parts of a tree as one.
+/// The packages that start each other: `dagster dev` is a command of the one and serves the other.
+const PAIR: [&str; 2] = ["dagster", "dagster-webserver"];
+
+/// Parts of a tree as one. The root is the link to the profile.
 pub struct Together {
     pub part: Part,
     /// How the merge went.
     pub merged: Result<String, Vec<Finding>>,
+    dir: PathBuf,
 }
 
 /// The parts of a tree as one, where there are several.
@@ -22,22 +37,135 @@ pub fn of(tree: &Tree, dir: &Path) -> Result<Option<Together>> {
     if tree.parts.len() < 2 {
         return Ok(None);
     }
-    let packages = tree.parts.iter().flat_map(|part| part.packages.iter().cloned()).collect();
-    let part = Part { name: "environment".to_owned(), root: dir.to_owned(), packages };
-    Ok(Some(Together { part, merged: merge(&tree.parts, dir)? }))
+    Together::make(&tree.parts.iter().collect::<Vec<_>>(), "environment", dir).map(Some)
+}
+
+/// The two packages that start each other and no other, where they are parts of their own.
+pub fn pair(tree: &Tree, dir: &Path) -> Result<Option<Together>> {
+    let parts: Vec<&Part> = tree.parts.iter().filter(|part| PAIR.contains(&&*part.name)).collect();
+    if parts.len() < PAIR.len() {
+        return Ok(None);
+    }
+    Together::make(&parts, "pair", dir).map(Some)
+}
+
+impl Together {
+    fn make(parts: &[&Part], name: &str, dir: &Path) -> Result<Self> {
+        let packages = parts.iter().flat_map(|part| part.packages.iter().cloned()).collect();
+        let (profile, root) = (dir.join("profile"), dir.join("run/profile"));
+        let merged = merge(parts, &profile)?;
+        let failed = || format!("failed to link `{}`", profile.display());
+        fs::create_dir_all(dir.join("run")).with_context(failed)?;
+        symlink(&profile, &root).with_context(failed)?;
+        let part = Part { name: name.to_owned(), root, packages };
+        let home = dir.join("home/bin");
+        fs::create_dir_all(&home).with_context(failed)?;
+        for command in part.packages.iter().flat_map(|package| &package.commands) {
+            symlink(part.command(command), home.join(command)).with_context(failed)?;
+        }
+        Ok(Self { part, merged, dir: dir.to_owned() })
+    }
+
+    /// The same commands as links in a directory of the user's.
+    pub fn through_links(&self) -> Part {
+        let Part { name, packages, .. } = &self.part;
+        Part { name: name.clone(), root: self.dir.join("home"), packages: packages.clone() }
+    }
+
+    /// The probe that `dagster` finds what is installed beside it, however it is started.
+    pub fn job<'a>(&'a self, smoke: &'a Smoke<'_>) -> Job<'a> {
+        Job::one(self.part.label("neighbours"), move |name| {
+            let mut findings = Vec::new();
+            // What was found instead, and after which ways to start it.
+            let mut wrong: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+            let expected = self.webserver_file();
+            let ways = self.ways();
+            for (number, (way, program, path)) in ways.iter().enumerate() {
+                let sandbox = smoke.sandbox(&format!("{name} {number}"))?;
+                match find_webserver(&sandbox, program, path.as_deref())? {
+                    Ok(python) => {
+                        if let Some(found) = other_webserver(&expected, &python) {
+                            wrong.entry(found).or_default().push(way);
+                        }
+                    }
+                    Err(found) => findings.extend(found),
+                }
+            }
+            findings.extend(wrong.into_iter().map(|(found, ways)| {
+                let what = format!("`dagster_webserver` for `dagster` {}", ways.join(", "));
+                Finding::new(what, format!("`{}`", expected.display()), found)
+            }));
+            Ok(if findings.is_empty() {
+                let ways: Vec<&str> = ways.iter().map(|(way, ..)| *way).collect();
+                Ok(format!("`dagster` finds `dagster_webserver`: {}", ways.join(", ")))
+            } else {
+                Err(findings)
+            })
+        })
+    }
+
+    /// How a user may start `dagster`: in words, the program, and a directory on PATH.
+    fn ways(&self) -> [(&'static str, PathBuf, Option<PathBuf>); 5] {
+        let by_name = || PathBuf::from("dagster");
+        [
+            ("in the profile", self.dir.join("profile/bin/dagster"), None),
+            ("through a link to the profile", self.part.command("dagster"), None),
+            ("by its name", by_name(), Some(self.part.root.join("bin"))),
+            ("through a link to the command", self.dir.join("home/bin/dagster"), None),
+            ("by the name of such a link", by_name(), Some(self.dir.join("home/bin"))),
+        ]
+    }
+
+    fn webserver_file(&self) -> PathBuf {
+        let webserver = self.part.packages.iter().find(|package| package.name == PAIR[1]);
+        resolved(&webserver.map(|package| self.part.module_file(package)).unwrap_or_default())
+    }
+}
+
+/// What the command, or a child that it starts with `sys.executable`, finds instead of a file.
+fn other_webserver(expected: &Path, python: &Python) -> Option<String> {
+    [("", &python.modules), ("by its `sys.executable` ", &python.modules_of_child)]
+        .into_iter()
+        .find_map(|(who, modules)| match modules.get("dagster_webserver")? {
+            Some(found) if resolved(found) == expected => None,
+            Some(found) => Some(format!("{who}`{}`", found.display())),
+            None => Some(format!("{who}no module of that name")),
+        })
+}
+
+fn resolved(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn find_webserver(
+    sandbox: &Sandbox,
+    program: &Path,
+    path: Option<&Path>,
+) -> Result<Result<Python, Vec<Finding>>> {
+    let modules = ["dagster_webserver"];
+    let Some(dir) = path else { return whereabouts(sandbox, program, &modules) };
+    // The shell looks it up, as it does for users.
+    let script = format!("exec {} --version", program.display());
+    let mut spec = sandbox.spec(Path::new("/bin/sh"), &["-c", &script]);
+    spec.env.push(("PATH".into(), format!("{}:/usr/bin:/bin", dir.display()).into()));
+    reported(sandbox, spec, "`dagster --version`", &modules)
 }
 
 /// Merges the parts that have packages into a directory. A file that two of them have is a finding,
 /// unless it is the same file.
-fn merge(parts: &[Part], dir: &Path) -> Result<Result<String, Vec<Finding>>> {
+fn merge(parts: &[&Part], dir: &Path) -> Result<Result<String, Vec<Finding>>> {
     let mut findings = Vec::new();
     let mut count = 0;
+    fs::create_dir_all(dir).with_context(|| format!("failed to merge `{}`", dir.display()))?;
     for part in parts.iter().filter(|part| !part.packages.is_empty()) {
-        merge_into(&part.root, dir, &mut count, &mut findings)?;
+        let root = part.root.canonicalize()?;
+        merge_into(&root, dir, &mut count, &mut findings)?;
     }
-    Ok(if findings.is_empty() { Ok(format!("{count} files")) } else { Err(findings) })
+    Ok(if findings.is_empty() { Ok(format!("{count} links")) } else { Err(findings) })
 }
 
+/// As `buildEnv`: a directory that one package has is a link, and becomes a directory of links when
+/// another has it, too.
 fn merge_into(
     from: &Path,
     to: &Path,
@@ -45,7 +173,6 @@ fn merge_into(
     findings: &mut Vec<Finding>,
 ) -> Result<()> {
     let failed = |path: &Path| format!("failed to merge `{}`", path.display());
-    fs::create_dir_all(to).with_context(|| failed(to))?;
     for entry in fs::read_dir(from).with_context(|| failed(from))? {
         let entry = entry.with_context(|| failed(from))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
@@ -53,11 +180,18 @@ fn merge_into(
         if entry.file_name() == "nix-support" {
             continue;
         }
-        if source.is_dir() {
-            merge_into(&source, &target, count, findings)?;
-        } else if !target.is_symlink() {
+        if !target.is_symlink() && !target.exists() {
             symlink(&source, &target).with_context(|| failed(&source))?;
             *count += 1;
+        } else if source.is_dir() && target.is_dir() {
+            if target.is_symlink() {
+                let first = fs::read_link(&target).with_context(|| failed(&target))?;
+                fs::remove_file(&target).with_context(|| failed(&target))?;
+                fs::create_dir(&target).with_context(|| failed(&target))?;
+                *count -= 1;
+                merge_into(&first, &target, count, findings)?;
+            }
+            merge_into(&source, &target, count, findings)?;
         } else if !is_same(&source, &target)? {
             let first = target.canonicalize().unwrap_or_default();
             findings.push(Finding::new(
@@ -99,13 +233,19 @@ mod tests {
     fn a_file_of_two_packages_is_a_finding() {
         let dir = tempfile::tempdir().unwrap();
         let same = ("lib/x/__init__.py", "");
+        let own = ("lib/y/deep/z.py", "");
         let parts = [
-            part(dir.path(), "dagster", &[("bin/a", "1"), same, ("nix-support/b", "1")]),
+            part(dir.path(), "dagster", &[("bin/a", "1"), same, own, ("nix-support/b", "1")]),
             part(dir.path(), "dagster-graphql", &[("bin/c", "1"), same, ("nix-support/b", "2")]),
             part(dir.path(), "dagster-src", &[("README.md", "no package")]),
         ];
-        assert_eq!(merge(&parts, &dir.path().join("one")).unwrap(), Ok("3 files".to_owned()));
-        assert!(dir.path().join("one/bin/c").is_file());
+        let parts: Vec<&Part> = parts.iter().collect();
+        let one = dir.path().join("one");
+        // `bin/a`, `bin/c`, `lib/x/__init__.py`, which both have, and the whole of `lib/y`.
+        assert_eq!(merge(&parts, &one).unwrap(), Ok("4 links".to_owned()));
+        assert!(one.join("lib/y").is_symlink() && !one.join("lib/x").is_symlink());
+        assert!(one.join("bin/c").is_file());
+        assert!(!one.join("nix-support").exists());
 
         fs::write(dir.path().join("dagster-graphql/bin/a"), "2").unwrap();
         let findings = merge(&parts, &dir.path().join("two")).unwrap().unwrap_err();

@@ -41,13 +41,15 @@ pub struct Tree {
     pub name: String,
     pub kind: Kind,
     pub version: Version,
+    /// The Python that it must have, as `3.12`. `None`: any.
+    pub python: Option<String>,
     pub parts: Vec<Part>,
     /// Commands of all packages of this version, in whatever part.
     pub known: BTreeSet<String>,
 }
 
 /// One root: a directory with its own `bin/`, whose commands see what they need by themselves.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Part {
     /// The attribute; empty where the tree has no other part.
     pub name: String,
@@ -79,7 +81,14 @@ impl Tree {
             .map(Part::with_declared_commands)
             .collect();
         let known = known_commands(&parts, &packages);
-        Self { name: variant.to_string(), kind: Kind::Flox, version: version.clone(), parts, known }
+        Self {
+            name: variant.to_string(),
+            kind: Kind::Flox,
+            version: version.clone(),
+            python: python_of(config, Kind::Flox, version),
+            parts,
+            known,
+        }
     }
 
     /// Any directory with Dagster in it.
@@ -93,7 +102,14 @@ impl Tree {
         let part = Part { name: String::new(), root: absolute, packages };
         let parts = vec![part.with_declared_commands()];
         let known = known_commands(&parts, &all);
-        Ok(Self { name: root.display().to_string(), kind, version: version.clone(), parts, known })
+        Ok(Self {
+            name: root.display().to_string(),
+            kind,
+            version: version.clone(),
+            python: python_of(config, kind, version),
+            parts,
+            known,
+        })
     }
 
     /// The last part that has a package, with the package: later ones see all earlier ones.
@@ -174,6 +190,13 @@ impl Part {
         }
         if findings.is_empty() { Ok(Ok(said(&expected))) } else { Ok(Err(findings)) }
     }
+}
+
+/// The Python that a tree of ours is built with; a virtual environment is not ours.
+fn python_of(config: &Config, kind: Kind, version: &Version) -> Option<String> {
+    // A version that no entry covers has been refused where it was planned.
+    let python = config.python_at(version).ok().filter(|_| kind != Kind::Venv);
+    python.map(str::to_owned)
 }
 
 /// The console scripts that a distribution recorded, in `entry_points.txt` of its metadata

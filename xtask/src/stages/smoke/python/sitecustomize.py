@@ -1,5 +1,10 @@
-"""Put on the path of one run of a tree's command: writes, at its end, which interpreter ran it and
-what its path was. The tree's own `sitecustomize`, if it has one, runs as it would without this."""
+"""Put on the path of one run of a tree's command: writes which interpreter runs it and what its path
+is. The tree's own `sitecustomize`, if it has one, runs as it would without this.
+
+Written at the command's end. With `XTASK_SMOKE_MODULES`, names with a comma between them: when the
+command first imports something of Dagster; where those modules lie is told, too, as the command finds
+them (`modules`) and as a child through `sys.executable` does (`modules_of_child`), and the command
+goes no further."""
 
 import atexit
 import importlib.machinery
@@ -10,28 +15,58 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPORT = os.environ.pop("XTASK_SMOKE_REPORT", None)
+MODULES = [name for name in os.environ.pop("XTASK_SMOKE_MODULES", "").split(",") if name]
+IN_CHILD = """import importlib.util, json, sys
+found = {name: importlib.util.find_spec(name) for name in sys.argv[1:]}
+print(json.dumps({name: spec and spec.origin for name, spec in found.items()}))
+"""
 
 
 def is_other(path):
     return os.path.abspath(path or ".") != HERE
 
 
-def report():
+def value():
     program = os.path.dirname(os.path.abspath(sys.argv[0]))
-    value = {
+    return {
         "executable": sys.executable,
-        "version": "%d.%d" % sys.version_info[:2],
+        "version": "%d.%d.%d" % sys.version_info[:3],
+        "base_prefix": sys.base_prefix,
         "path": [
             path
             for path in map(os.path.abspath, sys.path)
             if path not in (HERE, program, os.getcwd())
         ],
     }
+
+
+def report(**more):
     with open(REPORT, "w", encoding="utf-8") as file:
-        json.dump(value, file)
+        json.dump(dict(value(), **more), file)
 
 
-if REPORT is not None:
+class AtDagster:
+    """Is asked where each module is; at the first one of Dagster it tells what there is to tell."""
+
+    def find_spec(self, name, *_):
+        if name.startswith("dagster"):
+            import subprocess
+
+            sys.meta_path.remove(self)
+            found = {name: importlib.util.find_spec(name) for name in MODULES}
+            child = subprocess.run(
+                [sys.executable, "-c", IN_CHILD, *MODULES], stdout=subprocess.PIPE, check=True
+            )
+            report(
+                modules={name: spec and spec.origin for name, spec in found.items()},
+                modules_of_child=json.loads(child.stdout.decode()),
+            )
+            os._exit(0)
+
+
+if MODULES:
+    sys.meta_path.insert(0, AtDagster())
+elif REPORT is not None:
     atexit.register(report)
 
 # As if it had never been there, for this process and for those it starts.

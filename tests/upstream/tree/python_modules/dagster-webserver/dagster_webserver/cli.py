@@ -43,7 +43,7 @@ def serve(host, port, python_file, module_name, live_data_poll_rate, **_):
         return 1
     target = ["-f", python_file] if python_file else ["-m", module_name] if module_name else []
     code_server = subprocess.Popen(
-        [sys.executable, "-m", "dagster", "api", "grpc", *target], stdin=subprocess.DEVNULL
+        [sys.executable, "-m", "dagster", "api", "grpc", *target], stdin=subprocess.PIPE
     )
     received = []
 

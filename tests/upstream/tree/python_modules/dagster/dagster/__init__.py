@@ -14,6 +14,7 @@ from dagster._core import (
     materialize,
     op,
 )
+from dagster._pipes import PipesSubprocessClient
 from dagster.version import __version__
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Definitions",
     "MaterializeResult",
     "OpExecutionContext",
+    "PipesSubprocessClient",
     "__version__",
     "asset",
     "define_asset_job",

@@ -7,6 +7,7 @@ import inspect
 import logging
 import os
 import pickle
+import subprocess
 import sys
 import tempfile
 import uuid
@@ -49,7 +50,14 @@ class OpExecutionContext:
 
 
 class AssetExecutionContext(OpExecutionContext):
-    pass
+    def __init__(self, run_id, asset_key):
+        super().__init__(run_id)
+        self.asset_key = asset_key
+
+
+class TextMetadataValue:
+    def __init__(self, value):
+        self.value = value
 
 
 class MaterializeResult:
@@ -162,13 +170,20 @@ class Definitions:
 
 
 class Run:
-    """One execution: values by name, kept in `$DAGSTER_HOME/storage` or in a directory that goes."""
+    """One execution: values by name, kept in `$DAGSTER_HOME/storage` or in a directory that goes.
 
-    def __init__(self, definitions):
+    With `target`, the options that name the definitions, each step is a process of its own, which
+    has the `run_id` and the `storage` of the run that it belongs to.
+    """
+
+    def __init__(self, definitions, target=None, run_id=None, storage=None):
         self.definitions = definitions
-        self.run_id = str(uuid.uuid4())
-        home = dagster_home()
-        self.storage = os.path.join(home or tempfile.mkdtemp(prefix="tmp"), "storage")
+        self.target = target
+        self.run_id = run_id or str(uuid.uuid4())
+        if storage is None:
+            home = dagster_home() or tempfile.mkdtemp(prefix="tmp")
+            storage = os.path.join(home, "storage")
+        self.storage = storage
         self.done = {}
 
     def log(self, level, job_name, event, text):
@@ -181,7 +196,11 @@ class Run:
         for upstream in self.definitions.upstream_of(item):
             if upstream in selected:
                 self.materialize(upstream, selected, job_name)
-        context = [AssetExecutionContext(self.run_id)] if item.wants_context else []
+        if self.target is not None:
+            self.start_step(name, job_name)
+            self.done[name] = self.load(name)
+            return
+        context = [AssetExecutionContext(self.run_id, item.key)] if item.wants_context else []
         value = item(*context, *(self.load(upstream) for upstream in item.inputs))
         self.done[name] = value.value if isinstance(value, MaterializeResult) else value
         path = os.path.join(self.storage, *item.key.path)
@@ -189,6 +208,13 @@ class Run:
         with open(path, "wb") as file:
             pickle.dump(self.done[name], file, protocol=4)
         self.log(logging.DEBUG, job_name, "ASSET_MATERIALIZATION", "Materialized value " + name)
+
+    def start_step(self, name, job_name):
+        command = [sys.executable, "-m", "dagster", "api", "execute_step", *self.target]
+        command += ["--job", job_name, "--step", name, "--run-id", self.run_id]
+        ended = subprocess.run([*command, "--storage", self.storage], stdin=subprocess.DEVNULL)
+        if ended.returncode != 0:
+            raise DagsterError("step %r ended with status %d" % (name, ended.returncode))
 
     def load(self, name):
         if name not in self.done:
@@ -215,12 +241,18 @@ class Run:
         return True
 
 
-def execute_job(definitions, name):
+def execute_job(definitions, name, target):
     if name not in definitions.jobs:
         raise DagsterError("Pipeline/Job %r not found" % name)
     found = definitions.jobs[name]
     what = found.body or definitions.select(found.selection)
-    return Run(definitions).execute(what, name)
+    return Run(definitions, target).execute(what, name)
+
+
+def execute_step(definitions, name, job_name, run_id, storage):
+    """Materializes one asset for a run of another process; its inputs lie in the storage."""
+    run = Run(definitions, run_id=run_id, storage=storage)
+    run.materialize(name, [name], job_name)
 
 
 def materialize_selection(definitions, selection):

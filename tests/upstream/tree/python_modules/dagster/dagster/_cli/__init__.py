@@ -3,10 +3,17 @@
 import logging
 import os
 import sys
-import time
 
 from dagster._click import Command
-from dagster._core import DagsterError, execute_job, load_definitions, materialize_selection
+from dagster._core import (
+    DagsterError,
+    execute_job,
+    execute_step,
+    load_definitions,
+    materialize_selection,
+)
+from dagster._grpc import CodeServer, serve, target_of
+from dagster._workspace import read_workspace
 from dagster.version import __version__
 
 TARGET = {
@@ -30,16 +37,28 @@ def guarded(action):
         return 1
 
 
-def validate(python_file, module_name, **_):
+def validate(python_file, module_name, workspace, **_):
     log_to_stderr()
     logger = logging.getLogger("dagster")
-    name = os.path.basename(python_file) if python_file else module_name
+    locations = [{"python_file": python_file, "module_name": module_name}]
     try:
-        load_definitions(python_file, module_name)
-    except Exception:
-        logger.exception("Validation failed for code location %s", name)
+        if workspace:
+            locations = [item for file in workspace for item in read_workspace(file)]
+    except DagsterError as error:
+        print("Error: %s" % error, file=sys.stderr)
         return 1
-    logger.info("Validation successful for code location %s.", name)
+    failed = False
+    for location in locations:
+        path = location["python_file"]
+        name = os.path.basename(path) if path else location["module_name"]
+        try:
+            with CodeServer(**location):
+                logger.info("Validation successful for code location %s.", name)
+        except Exception:
+            logger.exception("Validation failed for code location %s", name)
+            failed = True
+    if failed:
+        return 1
     logger.info("All code locations passed validation.")
     return 0
 
@@ -72,7 +91,7 @@ def job_execute(python_file, module_name, job, **_):
         name = job or (list(definitions.jobs) if len(definitions.jobs) == 1 else [None])[0]
         if name is None:
             raise DagsterError("Must provide --job as there is more than one job")
-        return 0 if execute_job(definitions, name) else 1
+        return 0 if execute_job(definitions, name, target_of(python_file, module_name)) else 1
 
     return guarded(action)
 
@@ -86,12 +105,13 @@ def job_list(python_file, module_name, **_):
     return guarded(action)
 
 
-def api_grpc(**_):
-    """The code server's place in the process tree: it outlives its parent by a moment."""
-    parent = os.getppid()
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    time.sleep(2)
+def api_grpc(socket, python_file, module_name):
+    return serve(socket, python_file, module_name)
+
+
+def api_execute_step(python_file, module_name, job, step, run_id, storage):
+    log_to_stderr()
+    execute_step(load_definitions(python_file, module_name), step, job, run_id, storage)
     return 0
 
 
@@ -116,7 +136,19 @@ group = Command(
     commands={
         "api": Command(
             help="[INTERNAL] These commands are intended to support internal use cases.",
-            commands={"grpc": Command(api_grpc, TARGET, help="Serve the code location.")},
+            commands={
+                "grpc": Command(
+                    api_grpc, dict(TARGET, socket=["-s=", "--socket="]), help="Serve the code location."
+                ),
+                "execute_step": Command(
+                    api_execute_step,
+                    dict(
+                        TARGET, job=["--job="], step=["--step="], run_id=["--run-id="],
+                        storage=["--storage="],
+                    ),
+                    help="Execute one step of a run.",
+                ),
+            },
         ),
         "asset": Command(
             help="Commands for working with Dagster assets.",
@@ -134,8 +166,12 @@ group = Command(
             commands={
                 "validate": Command(
                     validate,
-                    dict(TARGET, log_level=["--log-level="], log_format=["--log-format="]),
+                    dict(
+                        TARGET, workspace=["-w=", "--workspace="], log_level=["--log-level="],
+                        log_format=["--log-format="],
+                    ),
                     help="Validate if Dagster definitions are loadable.",
+                    repeated=["workspace"],
                 ),
             },
         ),
