@@ -220,7 +220,7 @@ def check_refusals(work):
 def lint():
     """Formatting and unused arguments and bindings, where the tools for that are."""
     bad = 0
-    places = ["nix", "flox/.flox/pkgs", "tests/nix"]
+    places = ["nix", "flox/.flox/pkgs", "tests/nix", "xtask/src/tools/nix"]
     files = sorted(str(path) for place in places for path in (ROOT / place).rglob("*.nix"))
     for command in (["nixfmt", "--check", *files], ["deadnix", "--fail", *files]):
         if shutil.which(command[0]) is None:

@@ -23,6 +23,9 @@
   relaxing ? true,
   # nixpkgs' `config.structuredAttrsByDefault`
   structuredAttrs ? false,
+  # names of third-party packages whose `meta.broken` or `meta.unsupported` is set
+  broken ? [ ],
+  unsupported ? [ ],
 }:
 
 let
@@ -51,6 +54,11 @@ let
     ;
 
   lib = {
+    trivial = {
+      version = "26.11pre-git";
+      # nixpkgs knows its revision where it comes from a channel
+      revisionWithDefault = default: default;
+    };
     optional = condition: value: if condition then [ value ] else [ ];
     optionals = condition: values: if condition then values else [ ];
     optionalAttrs = condition: attrs: if condition then attrs else { };
@@ -272,6 +280,31 @@ let
       # By normalised name of the distribution.
       distributions = mapAttrs thirdPartyPackage (if index == null then { } else index.packages);
 
+      # As nixpkgs' check-meta: it can be looked at, and not be built.
+      judged =
+        name: attributes:
+        let
+          isBroken = elem name broken;
+          isUnsupported = elem name unsupported;
+          refusal = throw ''
+            Refusing to evaluate package '${libPrefix}-${name}-${attributes.version or "0"}' because it ${
+              if isBroken then "is marked as broken" else "is not available on the requested hostPlatform"
+            }
+          '';
+        in
+        attributes
+        // {
+          meta = {
+            broken = isBroken;
+            unsupported = isUnsupported;
+            available = !(isBroken || isUnsupported);
+          };
+        }
+        // lib.optionalAttrs (isBroken || isUnsupported) {
+          drvPath = refusal;
+          outPath = refusal;
+        };
+
       thirdPartyPackage =
         name:
         {
@@ -292,13 +325,15 @@ let
             dependencies = map toString needed;
             python = ours;
           } { })
-          {
-            pname = name;
-            inherit version;
-            dependencies = needed;
-          };
+          (
+            judged name {
+              pname = name;
+              inherit version;
+              dependencies = needed;
+            }
+          );
 
-      # nixpkgs has it, and no version of it is recorded: "0", which no check compares.
+      # nixpkgs has it, and no version of it is recorded: "0", which no check compares and nobody is told.
       withoutCode =
         name:
         let
@@ -311,11 +346,15 @@ let
             dependencies = [ ];
             python = ours;
           } { })
-          {
-            pname = name;
-            inherit version;
-            dependencies = [ ];
-          };
+          (
+            judged name (
+              {
+                pname = name;
+                dependencies = [ ];
+              }
+              // lib.optionalAttrs (recorded ? ${name}) { inherit version; }
+            )
+          );
 
       checked =
         given: dependency:
@@ -432,7 +471,13 @@ let
   packageSets = listToAttrs (
     map (name: {
       name = "${name}Packages";
-      value = interpreters.${name}.pkgs;
+      # only these are built, and in a cache
+      value =
+        interpreters.${name}.pkgs
+        // lib.optionalAttrs (elem name [
+          "python313"
+          "python314"
+        ]) { recurseForDerivations = true; };
     }) (attrNames interpreters)
   );
 

@@ -10,7 +10,7 @@ use crate::failure::{self, Failure};
 use crate::interrupt;
 use crate::model::config::{Variant, catalog_name_error, is_catalog_name};
 use crate::stages::{
-    build, bump, doctor, prefetch, publish, rehearse, release, smoke, status, sweep, watch,
+    audit, build, bump, doctor, prefetch, publish, rehearse, release, smoke, status, sweep, watch,
 };
 use crate::tools::guard;
 use crate::ui;
@@ -36,6 +36,7 @@ enum Command {
     Prefetch(prefetch::Args),
     Status(status::Args),
     Doctor(doctor::Args),
+    Audit(audit::Args),
     Rehearse(rehearse::Args),
     Sweep(sweep::Args),
     #[command(hide = true)]
@@ -120,6 +121,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Prefetch(args) => prefetch::run(&args, &Checkout::find()?),
         Command::Status(args) => status::run(&args, &Checkout::find()?),
         Command::Doctor(args) => doctor::run(&args, &Checkout::find()?),
+        Command::Audit(args) => audit::run(&args, &Checkout::find()?),
         Command::Rehearse(args) => rehearse::run(&args, &Checkout::find()?),
         Command::Sweep(args) => sweep::run(&args, &Checkout::find()?),
         Command::Guard(args) => guard::run(&args),

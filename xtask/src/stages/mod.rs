@@ -1,5 +1,6 @@
 //! One module per command; each is one step of the pipeline, or a few of them in order.
 
+pub mod audit;
 pub mod build;
 pub mod bump;
 pub mod catalog;

@@ -30,16 +30,26 @@ struct TaggedObject {
     sha: String,
 }
 
+fn base(name: &str, default: &str) -> String {
+    let base = std::env::var(name).ok().filter(|base| !base.is_empty());
+    base.map_or_else(|| default.to_owned(), |base| base.trim_end_matches('/').to_owned())
+}
+
+fn server() -> String {
+    base("GITHUB_SERVER_URL", "https://github.com")
+}
+
+/// The archive of a branch of a repository, `owner/name`.
+pub fn archive_of_branch(repository: &str, branch: &str) -> String {
+    format!("{}/{repository}/archive/refs/heads/{branch}.tar.gz", server())
+}
+
 impl GitHub {
     /// Upstream's repository, at the bases that the environment names.
     pub fn of_upstream(config: &Config) -> Self {
-        let base = |name, default: &str| {
-            let base = std::env::var(name).ok().filter(|base| !base.is_empty());
-            base.map_or_else(|| default.to_owned(), |base| base.trim_end_matches('/').to_owned())
-        };
         Self {
             api: base("GITHUB_API_URL", "https://api.github.com"),
-            server: base("GITHUB_SERVER_URL", "https://github.com"),
+            server: server(),
             token: std::env::var("GITHUB_TOKEN").ok().filter(|token| !token.is_empty()),
             owner: config.owner().to_owned(),
             repo: config.repo().to_owned(),

@@ -9,6 +9,7 @@ pub mod git;
 pub mod github;
 pub mod guard;
 pub mod http;
+pub mod nix;
 pub mod pip;
 pub mod process;
 pub mod python;
