@@ -102,7 +102,8 @@ pub fn say_python(checkout: &Checkout, version: &Version, real: bool) -> Result<
     }
     let Python { named, interpreter } = &python;
     ui::detail(format!(
-        "Python {} at `{}` stands in for Python {named}, which {version} is built with",
+        "Python {} at `{}` stands in for Python {named}, which {version} is built with; install \
+         `python{named}` to rehearse with that",
         interpreter.version,
         interpreter.path.display()
     ));
