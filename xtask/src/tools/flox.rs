@@ -231,7 +231,7 @@ fn outcome(output: &Output) -> Result<Outcome, Failure> {
 /// What a run of `flox show` came to; a package that was never published has no versions.
 fn listed(output: &Output, pkg_path: &str) -> Result<Vec<Listed>, Failure> {
     if output.success() {
-        return Ok(parse_show(&output.stdout, pkg_path));
+        return parse_show(&output.stdout, pkg_path);
     }
     if output.stderr.contains("no packages matched this pkg-path") {
         return Ok(Vec::new());
@@ -336,22 +336,35 @@ fn tail(text: &str, count: usize) -> String {
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
-/// Reads the versions out of `flox show`: lines `    ORG/PKG@VERSION (SYSTEMS only)`.
-fn parse_show(stdout: &str, pkg_path: &str) -> Vec<Listed> {
+/// Reads the versions out of `flox show`: lines `    ORG/PKG@VERSION (SYSTEMS only)`. What cannot
+/// be read is an error: it must not pass for a package that is there, nor for one that is not.
+fn parse_show(stdout: &str, pkg_path: &str) -> Result<Vec<Listed>, Failure> {
     let prefix = format!("    {pkg_path}@");
-    stdout
-        .lines()
-        .filter_map(|line| line.strip_prefix(&prefix))
-        .map(|rest| {
-            let (version, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-            let systems = rest
-                .trim()
-                .strip_prefix('(')
-                .and_then(|rest| rest.strip_suffix(" only)"))
-                .map(|list| list.split(',').map(|system| system.trim().to_owned()).collect());
-            Listed { version: version.to_owned(), systems }
-        })
-        .collect()
+    let read = |line: &str| {
+        let rest = line.strip_prefix(&prefix)?;
+        let (version, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        let systems = match rest.trim() {
+            "" => None,
+            rest => {
+                let list = rest.strip_prefix('(')?.strip_suffix(" only)")?;
+                Some(list.split(',').map(|system| system.trim().to_owned()).collect())
+            }
+        };
+        Some(Listed { version: version.to_owned(), systems })
+    };
+    let unknown = |found: &str| {
+        Failure::failed(format!(
+            "expected `{pkg_path}@VERSION (SYSTEMS only)` from `flox show`, found `{found}`"
+        ))
+        .hint(
+            "what the catalog has cannot be told from this: see that the version of flox is known",
+        )
+    };
+    let lines: Vec<&str> = stdout.lines().filter(|line| line.starts_with(&prefix)).collect();
+    if lines.is_empty() {
+        return Err(unknown(stdout.trim()));
+    }
+    lines.into_iter().map(|line| read(line).ok_or_else(|| unknown(line.trim()))).collect()
 }
 
 #[cfg(test)]

@@ -252,9 +252,13 @@ fn show_lists_versions_and_systems() {
     let stdout = "acme/dagster - Data\nCatalog: acme\nLatest:  acme/dagster@1.12.1\n\
                   Systems: x86_64-linux\n\nOther versions:\n    acme/dagster@1.12.1\n    \
                   acme/dagster@1.12.0  (aarch64-linux, x86_64-linux only)\n";
-    let listed = parse_show(stdout, "acme/dagster");
+    let listed = parse_show(stdout, "acme/dagster").unwrap();
     assert_eq!(listed.len(), 2);
     assert!(listed[0].is_for("1.12.1", "x86_64-darwin"));
     assert!(listed[1].is_for("1.12.0", "x86_64-linux"));
     assert!(!listed[1].is_for("1.12.0", "aarch64-darwin"));
+    // Of another form, or of another package: neither there nor missing.
+    for other in ["", &stdout.replace(" only)", ")"), &stdout.replace("    acme", "    beta")] {
+        assert!(parse_show(other, "acme/dagster").is_err(), "{other}");
+    }
 }
