@@ -86,13 +86,14 @@ fn a_version_that_other_systems_lack() {
     let combined = ["--variant", "combined"];
     let ran = scene.run(&[&["release", "1.12.2"], &combined[..]].concat());
     ran.expect_status(0);
-    let end: Vec<&str> = ran.stderr.lines().rev().take(3).collect();
-    expect![[r#"
-         Published dagster-flox/dagster-complete@1.12.2 for [SYSTEM]: flox install dagster-flox/dagster-complete@1.12.2
-           Missing `dagster-flox/dagster-complete@1.12.2` for [OTHER SYSTEMS]
-                   the same command on a machine of each of these systems adds it
-    "#]]
-    .assert_eq(&(end.into_iter().rev().collect::<Vec<_>>().join("\n") + "\n"));
+    let end: Vec<&str> = ran.stderr.lines().rev().take(2).map(str::trim).collect();
+    assert_eq!(
+        end,
+        [
+            "the same command on a machine of each of these systems adds it",
+            "Missing `dagster-flox/dagster-complete@1.12.2` for [OTHER SYSTEMS]",
+        ]
+    );
 
     // Only what this system published of the one variant is there.
     scene.run(&["status", "--check"]).check(&expect![[r#"
