@@ -141,7 +141,7 @@ fn a_version_that_other_systems_lack() {
 
     // What is missing is added by the same command: here the other variant, elsewhere all of it.
     scene.run(&["release", "1.12.2"]).expect_status(0);
-    let own = xtask::stages::publish::system().unwrap();
+    let own = xtask::tools::flox::system().unwrap();
     let others: Vec<String> = Scene::systems().into_iter().filter(|it| *it != own).collect();
     for package in PACKAGES {
         publish_elsewhere(&scene, package, &others[1..]);

@@ -411,7 +411,7 @@ fn a_dry_run_is_what_bump_writes() {
 #[test]
 fn a_closure_that_jumps() {
     let scene = Scene::new();
-    let system = xtask::stages::publish::system().unwrap();
+    let system = xtask::tools::flox::system().unwrap();
     let message = format!("dagster 1.12.1\n\nClosure: combined {system} 1 paths 1 bytes\n");
     scene.git(&["commit", "--quiet", "--allow-empty", "--message", &message]);
     scene.git(&["push", "--quiet"]);

@@ -102,7 +102,7 @@ impl Scene {
         text = text.replace(self.world.url(), "[UPSTREAM]");
         let systems = Self::systems();
         text = text.replace(&systems.join(", "), "[EVERY SYSTEM]");
-        let system = xtask::stages::publish::system().unwrap();
+        let system = xtask::tools::flox::system().unwrap();
         let others: Vec<String> = systems.into_iter().filter(|other| *other != system).collect();
         text = text.replace(&others.join(", "), "[OTHER SYSTEMS]").replace(&system, "[SYSTEM]");
         for (i, other) in others.iter().enumerate() {

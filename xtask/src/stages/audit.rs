@@ -9,8 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 
 use super::inspect;
+use crate::args::Format;
 use crate::checkout::Checkout;
-use crate::cli::Format;
 use crate::model::audit::{self, Answers, Question, Reasons, Source, Subject};
 use crate::model::{nix_edit, nixpkgs, version};
 use crate::tools::github;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use semver::Version;
 
+use crate::args::VariantArg;
 use crate::checkout::Checkout;
-use crate::cli::VariantArg;
 use crate::failure::Failure;
 use crate::model::config::Variant;
 use crate::tools::flox::{self, Flox};

@@ -6,9 +6,10 @@ use anyhow::Result;
 
 use super::catalog::{self, Entry, Package};
 use super::smoke::{self, Smoked};
+use crate::args::{OrgArg, VariantArg};
 use crate::checkout::Checkout;
-use crate::cli::{OrgArg, VariantArg};
 use crate::failure::Failure;
+use crate::smoke::Options;
 use crate::tools::flox::{self, Flox, Outcome};
 use crate::ui;
 
@@ -23,7 +24,7 @@ pub struct Args {
     #[command(flatten)]
     org: OrgArg,
     #[command(flatten)]
-    smoke: smoke::Options,
+    smoke: Options,
 }
 
 /// One package that users can install now.
@@ -52,7 +53,7 @@ pub fn publish(checkout: &Checkout, smoked: &[Smoked], org: &str) -> Result<Vec<
     check_git(checkout)?;
     let tree = checkout.git().tree_of("HEAD")?;
     let flox = Flox::new(&checkout.root);
-    let system = system()?;
+    let system = flox::system()?;
     let mut done = Vec::new();
     for smoked in smoked {
         let built = smoked.built();
@@ -197,14 +198,4 @@ fn check_git(checkout: &Checkout) -> Result<()> {
         .into());
     }
     Ok(())
-}
-
-/// The Nix system that this machine builds for.
-pub fn system() -> Result<String> {
-    let os = match std::env::consts::OS {
-        "macos" => "darwin",
-        "linux" => "linux",
-        os => anyhow::bail!("expected Linux or macOS, found `{os}`"),
-    };
-    Ok(format!("{}-{os}", std::env::consts::ARCH))
 }

@@ -7,14 +7,16 @@ use super::bump::DriftArg;
 use super::publish::{self, Published};
 use super::smoke;
 use super::{bump, catalog, inspect};
+use crate::args::{OrgArg, VariantArg};
 use crate::checkout::Checkout;
-use crate::cli::{OrgArg, VariantArg};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::model::config::Variant;
 use crate::model::facts::Facts;
 use crate::model::version;
+use crate::smoke::Options;
 use crate::tools::edits::Edits;
+use crate::tools::flox;
 use crate::tools::git::BranchAt;
 use crate::ui;
 
@@ -39,7 +41,7 @@ pub struct Args {
     #[command(flatten)]
     org: OrgArg,
     #[command(flatten)]
-    smoke: smoke::Options,
+    smoke: Options,
 }
 
 /// Where a release is made.
@@ -99,7 +101,7 @@ fn release_here(
     }
     if plan.is_empty() && is_pushed(checkout)? {
         let entries = catalog::ask(checkout, org, variants, &version)?;
-        let system = publish::system()?;
+        let system = flox::system()?;
         if entries.iter().all(|entry| entry.is_for(&system)) {
             ui::step("Finished", format!("{version} is released already: nothing to do"));
             catalog::report_gaps(&entries, &checkout.config.catalog.systems);

@@ -7,11 +7,12 @@ use semver::Version;
 use serde::Serialize;
 
 use super::catalog::{self, Entry, Package};
-use super::{publish, watch};
+use super::watch;
+use crate::args::{Format, OrgArg, VariantArg};
 use crate::checkout::Checkout;
-use crate::cli::{Format, OrgArg, VariantArg};
 use crate::failure::Failure;
 use crate::model::version;
+use crate::tools::flox;
 use crate::ui;
 
 /// Show pinned, upstream and published, side by side
@@ -71,7 +72,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     };
     let systems = &checkout.config.catalog.systems;
     let status =
-        Status::new(pinned, upstream, version, publish::system()?, systems, &packages, &answers);
+        Status::new(pinned, upstream, version, flox::system()?, systems, &packages, &answers);
     match args.format {
         Format::Json => ui::print(&format!("{}\n", serde_json::to_string_pretty(&status)?)),
         Format::Text => ui::print(&status.text()),

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::catalog::{self, Gap};
 use super::inspect::{self, OnIndex};
+use crate::args::OrgArg;
 use crate::checkout::Checkout;
-use crate::cli::OrgArg;
 use crate::failure::Failure;
 use crate::model::config::Variant;
 use crate::model::version;

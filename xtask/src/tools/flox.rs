@@ -367,5 +367,15 @@ fn parse_show(stdout: &str, pkg_path: &str) -> Result<Vec<Listed>, Failure> {
     lines.into_iter().map(|line| read(line).ok_or_else(|| unknown(line.trim()))).collect()
 }
 
+/// The Nix system that this machine builds for.
+pub fn system() -> Result<String> {
+    let os = match std::env::consts::OS {
+        "macos" => "darwin",
+        "linux" => "linux",
+        os => anyhow::bail!("expected Linux or macOS, found `{os}`"),
+    };
+    Ok(format!("{}-{os}", std::env::consts::ARCH))
+}
+
 #[cfg(test)]
 mod tests;

@@ -14,8 +14,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::Smoke;
-use super::report::Finding;
+use super::context::Context;
+use super::probe::Finding;
 use super::sandbox::Sandbox;
 use crate::interrupt;
 use crate::tools::process::Wait;
@@ -58,8 +58,8 @@ struct Made {
 impl Second {
     /// Makes one of a version that is not this one, as `3.12`; `None`: this machine has none.
     /// `pipes` is the tree's `dagster_pipes`.
-    pub fn make(smoke: &Smoke<'_>, not: &str, pipes: &Path) -> Result<Option<Self>> {
-        let sandbox = smoke.sandbox("second Python")?;
+    pub fn make(context: &Context<'_>, not: &str, pipes: &Path) -> Result<Option<Self>> {
+        let sandbox = context.sandbox("second Python")?;
         let path = std::env::var_os("PATH").unwrap_or_default();
         let candidates = std::env::split_paths(&path).flat_map(|dir| candidates(&dir, not));
         for (number, python) in candidates.enumerate() {

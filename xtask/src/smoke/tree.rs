@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use semver::Version;
 
-use super::report::{Checked, Finding};
+use super::probe::{Checked, Finding};
 use crate::failure::Failure;
 use crate::model::config::{Config, Package, Variant};
-use crate::stages::build::BuiltOutput;
 
 /// How a tree came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,20 +58,20 @@ pub struct Part {
 }
 
 impl Tree {
-    /// The outputs of a variant.
+    /// The outputs of a variant: attributes, and where they were built to.
     pub fn of_outputs(
         config: &Config,
         variant: Variant,
         version: &Version,
-        outputs: &[BuiltOutput],
+        outputs: &[(&str, &Path)],
     ) -> Self {
         let packages: Vec<Package> = config.packages_of(version).cloned().collect();
         let parts: Vec<Part> = outputs
             .iter()
-            .map(|BuiltOutput { attribute, path }| Part {
-                name: if outputs.len() == 1 { String::new() } else { attribute.clone() },
-                root: path.clone(),
-                packages: match packages.iter().find(|package| package.name == *attribute) {
+            .map(|&(attribute, path)| Part {
+                name: if outputs.len() == 1 { String::new() } else { attribute.to_owned() },
+                root: path.to_owned(),
+                packages: match packages.iter().find(|package| package.name == attribute) {
                     Some(package) => vec![package.clone()],
                     None if variant == Variant::Combined => packages.clone(),
                     None => Vec::new(),

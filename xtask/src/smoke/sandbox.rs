@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::report::Finding;
-use crate::tools::process::{Ended, Spec, Wait};
+use super::probe::{Checked, Finding};
+use crate::tools::process::{Ended, Process, Spec, Wait};
+
+/// How long a server may take to end, then what it started, then what it left and was told to.
+const STOP: Duration = Duration::from_secs(8);
 
 const DAGSTER_YAML: &str = "telemetry:\n  enabled: false\n";
 
@@ -129,6 +132,30 @@ pub fn ended_badly(ended: &Ended) -> String {
         Some(line) => format!("{how}: {line}"),
         None => how,
     }
+}
+
+/// Up to 1.9 the server does not end its code server, which would go by itself once it has missed
+/// the heartbeat for 45 seconds. As a service manager does, what is left is told to end; it must
+/// obey.
+pub fn stop(mut process: Process, what: &str) -> Checked {
+    let expected = format!("an end within {} s of SIGTERM", STOP.as_secs());
+    process.terminate();
+    let Wait::Ended(_) = process.wait(STOP)? else {
+        return Ok(Err(vec![Finding::new(what, expected, "it running; it was killed")]));
+    };
+    let told = process.wait_for_all(STOP)?;
+    if told == 0 {
+        return Ok(Ok("no process left".to_owned()));
+    }
+    process.terminate_all();
+    Ok(match process.wait_for_all(STOP)? {
+        0 => Ok(format!("no process left, {told} of them told by itself")),
+        left => Err(vec![Finding::new(
+            format!("{left} processes that {what} left"),
+            expected,
+            "them running; they were killed",
+        )]),
+    })
 }
 
 /// The last line that says something: frames and rules around it are not words.

@@ -8,28 +8,24 @@
 //! DIR/home/bin     the user's own links to its commands
 //! ```
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::Smoke;
-use super::python::{Python, reported, whereabouts};
-use super::report::{Finding, Job};
-use super::sandbox::Sandbox;
+use super::probe::Finding;
 use super::tree::{Part, Tree};
 
 /// The packages that start each other: `dagster dev` is a command of the one and serves the other.
-const PAIR: [&str; 2] = ["dagster", "dagster-webserver"];
+pub const PAIR: [&str; 2] = ["dagster", "dagster-webserver"];
 
 /// Parts of a tree as one. The root is the link to the profile.
 pub struct Together {
     pub part: Part,
     /// How the merge went.
     pub merged: Result<String, Vec<Finding>>,
-    dir: PathBuf,
+    pub dir: PathBuf,
 }
 
 /// The parts of a tree as one, where there are several.
@@ -71,84 +67,6 @@ impl Together {
         let Part { name, packages, .. } = &self.part;
         Part { name: name.clone(), root: self.dir.join("home"), packages: packages.clone() }
     }
-
-    /// The probe that `dagster` finds what is installed beside it, however it is started.
-    pub fn job<'a>(&'a self, smoke: &'a Smoke<'_>) -> Job<'a> {
-        Job::one(self.part.label("neighbours"), move |name| {
-            let mut findings = Vec::new();
-            // What was found instead, and after which ways to start it.
-            let mut wrong: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-            let expected = self.webserver_file();
-            let ways = self.ways();
-            for (number, (way, program, path)) in ways.iter().enumerate() {
-                let sandbox = smoke.sandbox(&format!("{name} {number}"))?;
-                match find_webserver(&sandbox, program, path.as_deref())? {
-                    Ok(python) => {
-                        if let Some(found) = other_webserver(&expected, &python) {
-                            wrong.entry(found).or_default().push(way);
-                        }
-                    }
-                    Err(found) => findings.extend(found),
-                }
-            }
-            findings.extend(wrong.into_iter().map(|(found, ways)| {
-                let what = format!("`dagster_webserver` for `dagster` {}", ways.join(", "));
-                Finding::new(what, format!("`{}`", expected.display()), found)
-            }));
-            Ok(if findings.is_empty() {
-                let ways: Vec<&str> = ways.iter().map(|(way, ..)| *way).collect();
-                Ok(format!("`dagster` finds `dagster_webserver`: {}", ways.join(", ")))
-            } else {
-                Err(findings)
-            })
-        })
-    }
-
-    /// How a user may start `dagster`: in words, the program, and a directory on PATH.
-    fn ways(&self) -> [(&'static str, PathBuf, Option<PathBuf>); 5] {
-        let by_name = || PathBuf::from("dagster");
-        [
-            ("in the profile", self.dir.join("profile/bin/dagster"), None),
-            ("through a link to the profile", self.part.command("dagster"), None),
-            ("by its name", by_name(), Some(self.part.root.join("bin"))),
-            ("through a link to the command", self.dir.join("home/bin/dagster"), None),
-            ("by the name of such a link", by_name(), Some(self.dir.join("home/bin"))),
-        ]
-    }
-
-    fn webserver_file(&self) -> PathBuf {
-        let webserver = self.part.packages.iter().find(|package| package.name == PAIR[1]);
-        resolved(&webserver.map(|package| self.part.module_file(package)).unwrap_or_default())
-    }
-}
-
-/// What the command, or a child that it starts with `sys.executable`, finds instead of a file.
-fn other_webserver(expected: &Path, python: &Python) -> Option<String> {
-    [("", &python.modules), ("by its `sys.executable` ", &python.modules_of_child)]
-        .into_iter()
-        .find_map(|(who, modules)| match modules.get("dagster_webserver")? {
-            Some(found) if resolved(found) == expected => None,
-            Some(found) => Some(format!("{who}`{}`", found.display())),
-            None => Some(format!("{who}no module of that name")),
-        })
-}
-
-fn resolved(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
-}
-
-fn find_webserver(
-    sandbox: &Sandbox,
-    program: &Path,
-    path: Option<&Path>,
-) -> Result<Result<Python, Vec<Finding>>> {
-    let modules = ["dagster_webserver"];
-    let Some(dir) = path else { return whereabouts(sandbox, program, &modules) };
-    // The shell looks it up, as it does for users.
-    let script = format!("exec {} --version", program.display());
-    let mut spec = sandbox.spec(Path::new("/bin/sh"), &["-c", &script]);
-    spec.env.push(("PATH".into(), format!("{}:/usr/bin:/bin", dir.display()).into()));
-    reported(sandbox, spec, "`dagster --version`", &modules)
 }
 
 /// Merges the parts that have packages into a directory. A file that two of them have is a finding,
@@ -218,7 +136,7 @@ mod tests {
     use crate::model::config::Config;
 
     fn part(root: &Path, name: &str, files: &[(&str, &str)]) -> Part {
-        let config = Config::parse(include_str!("../../../../release.toml")).unwrap();
+        let config = Config::parse(include_str!("../../../release.toml")).unwrap();
         let root = root.join(name);
         for (file, text) in files {
             let path = root.join(file);

@@ -1,7 +1,5 @@
 //! The Python behind a tree's commands, learned by running one of them: which interpreter, and what
 //! is on its path. Wrappers are not parsed; a `sitecustomize` that reports is put on their path.
-//!
-//! With that, in the bare interpreter: what is declared, and what can be imported.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,18 +8,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
 
-use super::Smoke;
-use super::report::{Checked, Finding, Job, Probe};
+use super::context::Context;
+use super::probe::Finding;
 use super::sandbox::{Sandbox, ended_badly};
-use super::tree::{Part, Tree};
-use crate::model::config::Package;
+use super::tree::Part;
 use crate::tools::process::Spec;
 
 const SITECUSTOMIZE: &str = include_str!("python/sitecustomize.py");
-const REQUIREMENTS: &str = include_str!("python/requirements.py");
-const IMPORTS: &str = include_str!("python/imports.py");
 
 /// What runs a command of a tree.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -31,7 +25,7 @@ pub struct Python {
     pub version: String,
     /// Where this interpreter was installed, behind virtual environments of it.
     base_prefix: PathBuf,
-    path: Vec<String>,
+    pub path: Vec<String>,
     /// Where modules lie that were asked for; `None`: they are not found.
     #[serde(default)]
     pub modules: BTreeMap<String, Option<PathBuf>>,
@@ -44,42 +38,6 @@ pub struct Python {
 /// one's: that one's version.
 const STANDS_IN_FOR: &str = "nix-support/stands-in-for";
 
-/// What a script of ours prints.
-#[derive(Debug, Deserialize)]
-struct Answer {
-    count: usize,
-    /// What, expected, found.
-    problems: Vec<(String, String, String)>,
-}
-
-/// The probes of one part's Python. Parts without commands are looked at through those that need
-/// them.
-pub fn job<'a>(smoke: &'a Smoke<'_>, part: &'a Part) -> Job<'a> {
-    let names = ["interpreter", "requirements", "imports"].map(|name| part.label(name));
-    Job::new(names.to_vec(), move || probes(smoke, part))
-}
-
-fn probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
-    let mut learned = None;
-    let mut probes = vec![Probe::run(part.label("interpreter"), || {
-        Ok(match learn(smoke, part)? {
-            Ok(python) => {
-                let checked = python.check_version(smoke.tree.python.as_deref());
-                learned = Some(python);
-                checked.map_err(|finding| vec![finding])
-            }
-            Err(findings) => Err(findings),
-        })
-    })];
-    if let Some(python) = learned {
-        let name = part.label("requirements");
-        probes.push(Probe::run(&name, || requirements(smoke, part, &python, &name)));
-        let name = part.label("imports");
-        probes.push(Probe::run(&name, || imports(smoke, part, &python, &name)));
-    }
-    probes
-}
-
 impl Python {
     /// As `3.12`.
     pub fn minor(&self) -> &str {
@@ -88,7 +46,7 @@ impl Python {
 
     /// Says which Python it is; a finding where another one is expected, unless it says itself that
     /// it stands in for that.
-    fn check_version(&self, expected: Option<&str>) -> Result<String, Finding> {
+    pub fn check_version(&self, expected: Option<&str>) -> Result<String, Finding> {
         let found = format!("Python {} at `{}`", self.version, self.executable.display());
         let Some(expected) = expected.filter(|expected| *expected != self.minor()) else {
             return Ok(found);
@@ -106,8 +64,8 @@ impl Python {
 }
 
 /// Runs the last package's command: it has all others on its path.
-fn learn(smoke: &Smoke<'_>, part: &Part) -> Result<Result<Python, Vec<Finding>>> {
-    let sandbox = smoke.sandbox(&part.label("interpreter"))?;
+pub fn learn(context: &Context<'_>, part: &Part) -> Result<Result<Python, Vec<Finding>>> {
+    let sandbox = context.sandbox(&part.label("interpreter"))?;
     let Some(command) = part.packages.iter().rev().find_map(|package| package.commands.first())
     else {
         anyhow::bail!("expected a command in `{}`, found none", part.root.display());
@@ -154,73 +112,6 @@ pub fn reported(
         )]));
     };
     Ok(Ok(serde_json::from_slice(&text).context("failed to read the report of `sitecustomize`")?))
-}
-
-fn requirements(smoke: &Smoke<'_>, part: &Part, python: &Python, name: &str) -> Checked {
-    let versions: Map<String, Value> = reached(smoke.tree, part)
-        .into_iter()
-        .map(|(_, package)| (package.name.clone(), package.version_at(smoke.version()).into()))
-        .collect();
-    let sandbox = smoke.sandbox(name)?;
-    let checked = script(&sandbox, python, REQUIREMENTS, "versions", versions.into(), name)?;
-    Ok(checked.map(|count| format!("{count} distributions have what they need")))
-}
-
-fn imports(smoke: &Smoke<'_>, part: &Part, python: &Python, name: &str) -> Checked {
-    let modules: Map<String, Value> = reached(smoke.tree, part)
-        .into_iter()
-        .map(|(part, package)| {
-            (package.module.clone(), part.module_file(package).to_string_lossy().into())
-        })
-        .collect();
-    let names: Vec<String> = modules.keys().cloned().collect();
-    let sandbox = smoke.sandbox(name)?;
-    let checked = script(&sandbox, python, IMPORTS, "modules", modules.into(), name)?;
-    Ok(checked.map(|_| names.join(" ")))
-}
-
-/// The packages that a part's commands can see, each with the part it must come from: packages are
-/// in dependency order, and each one with commands depends on all before it.
-fn reached<'t>(tree: &'t Tree, part: &Part) -> Vec<(&'t Part, &'t Package)> {
-    let end = tree.parts.iter().position(|other| std::ptr::eq(other, part)).unwrap_or_default();
-    tree.parts[..=end]
-        .iter()
-        .flat_map(|part| part.packages.iter().map(move |package| (part, package)))
-        .collect()
-}
-
-/// Runs a script of ours in the bare interpreter, on the command's path.
-fn script(
-    sandbox: &Sandbox,
-    python: &Python,
-    text: &str,
-    key: &str,
-    value: Value,
-    name: &str,
-) -> Result<Result<usize, Vec<Finding>>> {
-    let script = sandbox.write("probe.py", text)?;
-    let mut task = Map::new();
-    task.insert("path".to_owned(), json!(python.path));
-    task.insert(key.to_owned(), value);
-    let task = sandbox.write("task.json", &Value::from(task).to_string())?;
-    let args = [OsString::from("-IB"), script.into_os_string(), task.into_os_string()];
-    let spec = sandbox.spec(&python.executable, &args);
-    let ended = match sandbox.run_well(name, &spec)? {
-        Ok(ended) => ended,
-        Err(finding) => return Ok(Err(vec![finding])),
-    };
-    // Whatever is imported may print on its way.
-    let line = ended.stdout.lines().last().unwrap_or_default();
-    let checked: Answer =
-        serde_json::from_str(line).with_context(|| format!("failed to read `{line}`"))?;
-    if checked.problems.is_empty() {
-        return Ok(Ok(checked.count));
-    }
-    Ok(Err(checked
-        .problems
-        .into_iter()
-        .map(|(what, expected, found)| Finding::new(what, expected, found))
-        .collect()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use anyhow::{Context as _, Result};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
 
-use super::report::{Outcome, Probe, Report};
+use super::probe::{Outcome, Probe};
+use super::report::Report;
 
 /// A report and where it goes: `KIND=FILE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,7 +197,7 @@ fn cell(text: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::super::report::Finding;
+    use super::super::probe::Finding;
     use super::*;
 
     fn reports() -> Vec<Report> {

@@ -18,12 +18,13 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::python::{Python, whereabouts};
-use super::report::{Checked, Finding, Job, Probe};
+use super::context::Context;
+use super::definitions;
+use super::interpreter::{Python, whereabouts};
+use super::probe::{Checked, Finding, Job, Probe};
 use super::sandbox::{Sandbox, ended_badly};
 use super::second::{Second, Seen, modules, write_child};
 use super::tree::Part;
-use super::{Smoke, probes};
 
 const CHILDREN: &str = include_str!("python/children.py");
 
@@ -44,19 +45,19 @@ pub struct Pythons {
 }
 
 /// The probes of one run's children, and of a code location's.
-pub fn job<'a>(smoke: &'a Smoke<'_>, part: &'a Part) -> Job<'a> {
+pub fn job<'a>(context: &'a Context<'_>, part: &'a Part) -> Job<'a> {
     let names = ["sys.executable", "subprocess", "pipes", "code location"].map(str::to_owned);
-    Job::new(names.to_vec(), move || run(smoke, part))
+    Job::new(names.to_vec(), move || run(context, part))
 }
 
-fn run(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
+fn run(context: &Context<'_>, part: &Part) -> Vec<Probe> {
     let mut started = None;
     let mut found = vec![Probe::run("sys.executable", || {
-        let pythons = match Pythons::find(smoke, part)? {
+        let pythons = match Pythons::find(context, part)? {
             Ok(pythons) => pythons,
             Err(findings) => return Ok(Err(findings)),
         };
-        let sandbox = smoke.sandbox("children")?;
+        let sandbox = context.sandbox("children")?;
         let came_of = match start_children(&sandbox, part, &pythons)? {
             Ok(came_of) => came_of,
             Err(finding) => return Ok(Err(vec![finding])),
@@ -88,7 +89,7 @@ fn run(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
             }
         }))
     }));
-    found.push(Probe::run("code location", || code_location(smoke, part, &pythons)));
+    found.push(Probe::run("code location", || code_location(context, part, &pythons)));
     found
 }
 
@@ -128,8 +129,8 @@ fn start_children(
 }
 
 /// Loads a code location whose `executable_path` is a script around the second Python.
-fn code_location(smoke: &Smoke<'_>, part: &Part, pythons: &Pythons) -> Checked {
-    let sandbox = smoke.sandbox("code location")?;
+fn code_location(context: &Context<'_>, part: &Part, pythons: &Pythons) -> Checked {
+    let sandbox = context.sandbox("code location")?;
     let report = sandbox.path("location.json");
     let child = write_child(&sandbox)?;
     let python = pythons.second.as_ref().map_or(&pythons.own.executable, |second| &second.python);
@@ -142,7 +143,7 @@ fn code_location(smoke: &Smoke<'_>, part: &Part, pythons: &Pythons) -> Checked {
     let script = format!("#!/bin/sh -e\n{}\nexec {own} \"$@\"\n", words.join(" "));
     let script = sandbox.write_executable("python", &script)?;
     let workspace = json!({ "load_from": [{ "python_file": {
-        "relative_path": probes::write_definitions(&sandbox)?,
+        "relative_path": definitions::write(&sandbox)?,
         "executable_path": script,
     } }] });
     // JSON is YAML.
@@ -163,8 +164,8 @@ fn quoted(path: &Path) -> String {
 }
 
 impl Pythons {
-    fn find(smoke: &Smoke<'_>, part: &Part) -> Result<Result<Self, Vec<Finding>>> {
-        let sandbox = smoke.sandbox("Python of children")?;
+    fn find(context: &Context<'_>, part: &Part) -> Result<Result<Self, Vec<Finding>>> {
+        let sandbox = context.sandbox("Python of children")?;
         let own = match whereabouts(&sandbox, &part.command("dagster"), &["dagster_pipes"])? {
             Ok(own) => own,
             Err(findings) => return Ok(Err(findings)),
@@ -174,7 +175,7 @@ impl Pythons {
             let what = "`import dagster_pipes` in `dagster`";
             return Ok(Err(vec![Finding::new(what, "no error", "no module of that name")]));
         };
-        let second = Second::make(smoke, own.minor(), pipes)?;
+        let second = Second::make(context, own.minor(), pipes)?;
         Ok(Ok(Self { own, second }))
     }
 

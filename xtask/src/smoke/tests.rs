@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::time::Instant;
 
-use super::report::Outcome;
+use super::probe::Outcome;
 use super::*;
 use crate::failure;
 use crate::model::config::Config;
@@ -23,7 +23,7 @@ const DEVELOPMENT: &str =
 
 impl Fake {
     fn new(version: &str) -> Self {
-        let config = Config::parse(include_str!("../../../../release.toml")).unwrap();
+        let config = Config::parse(include_str!("../../../release.toml")).unwrap();
         let fake = Self { config, dir: tempfile::tempdir().unwrap() };
         fs::create_dir(fake.dir.path().join("bin")).unwrap();
         for package in &fake.config.packages {
@@ -48,7 +48,7 @@ impl Fake {
     fn findings(&self, tree: &Tree, command_seconds: u64) -> Vec<String> {
         let scratch = tempfile::tempdir().unwrap();
         let budget = budget(command_seconds);
-        let smoke = Smoke {
+        let context = Context {
             tree,
             scratch: scratch.path().to_owned(),
             budget,
@@ -61,9 +61,9 @@ impl Fake {
         };
         let part = &tree.parts[0];
         let mut jobs = vec![Job::one("commands", |_| part.check_commands(tree))];
-        jobs.extend(probes::commands(&smoke, part));
+        jobs.extend(commands::jobs(&context, part));
         let root = self.dir.path().display().to_string();
-        report::run_all(&jobs, smoke.end, false)
+        runner::run_all(&jobs, context.end, false)
             .into_iter()
             .filter_map(|probe| match probe.outcome {
                 Outcome::Failed(findings) => Some(findings),
@@ -160,7 +160,7 @@ fn a_failure_keeps_the_logs_and_names_them() {
     fake.script("dagster", DEVELOPMENT);
     let tree = fake.tree("1.9.12");
     let (report, failure) =
-        check_within(&tree, scratch().unwrap(), budget(5), None, None, &Options::default())
+        smoke(&tree, tempfile::tempdir().unwrap(), budget(5), None, None, &Options::default())
             .unwrap();
     assert!(!report.has_passed());
     let error = failure.unwrap().into();

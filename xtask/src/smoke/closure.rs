@@ -5,43 +5,35 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use memchr::memmem;
 
-use super::Smoke;
-use super::report::{Checked, Finding, Job, Probe};
+use super::context::{Context, Last};
+use super::probe::{Checked, Finding, Job, Probe};
 use super::tree::Kind;
-pub use crate::model::closure::Closure;
+use crate::model::closure::Closure;
 use crate::tools::store::{Store, each_file};
-
-/// What the closure is compared with.
-#[derive(Debug, Clone, Copy)]
-pub struct Last {
-    pub closure: Closure,
-    /// A further distance than this is a jump.
-    pub percent: u8,
-}
 
 /// Where Nix builds: with a sandbox, without, and since Nix 2.30.
 const BUILD_DIRECTORIES: [&str; 4] =
     ["/build/source", "file:///build/", "/nix-build-", "/nix/var/nix/builds/"];
 
 /// None for a virtual environment; elsewhere, skipped for what is not in a store.
-pub fn jobs<'a>(smoke: &'a Smoke<'_>) -> Vec<Job<'a>> {
-    if smoke.tree.kind == Kind::Venv {
+pub fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
+    if context.tree.kind == Kind::Venv {
         return Vec::new();
     }
     vec![
-        in_store("links", smoke, move |store| links(smoke, store)),
-        in_store("build directory", smoke, move |_| build_directory(smoke)),
-        in_store("closure", smoke, move |store| closure(smoke, store)),
+        in_store("links", context, move |store| links(context, store)),
+        in_store("build directory", context, move |_| build_directory(context)),
+        in_store("closure", context, move |store| closure(context, store)),
     ]
 }
 
 fn in_store<'a>(
     name: &'static str,
-    smoke: &'a Smoke<'_>,
+    context: &'a Context<'_>,
     probe: impl Fn(&Store) -> Checked + Send + Sync + 'a,
 ) -> Job<'a> {
     Job::new(vec![name.to_owned()], move || {
-        let Some(part) = smoke.tree.parts.first() else { return Vec::new() };
+        let Some(part) = context.tree.parts.first() else { return Vec::new() };
         vec![match Store::around(&part.root) {
             Ok(Some(store)) => Probe::run(name, || probe(&store)),
             Ok(None) => {
@@ -53,16 +45,16 @@ fn in_store<'a>(
 }
 
 /// Every file and link that we packaged: what is in a source is upstream's.
-fn each_packaged_file(smoke: &Smoke<'_>, see: &mut impl FnMut(&Path, &[u8])) -> Result<()> {
-    let mut parts = smoke.tree.parts.iter().filter(|part| !part.packages.is_empty());
+fn each_packaged_file(context: &Context<'_>, see: &mut impl FnMut(&Path, &[u8])) -> Result<()> {
+    let mut parts = context.tree.parts.iter().filter(|part| !part.packages.is_empty());
     parts.try_for_each(|part| each_file(&part.root.canonicalize()?, see))
 }
 
 /// Symbolic links lead to something, and that is in the store.
-fn links(smoke: &Smoke<'_>, store: &Store) -> Checked {
+fn links(context: &Context<'_>, store: &Store) -> Checked {
     let mut findings = Vec::new();
     let mut count = 0;
-    each_packaged_file(smoke, &mut |path, target| {
+    each_packaged_file(context, &mut |path, target| {
         if !path.is_symlink() {
             return;
         }
@@ -86,14 +78,14 @@ fn links(smoke: &Smoke<'_>, store: &Store) -> Checked {
 }
 
 /// No file names a place that was there only while it was built.
-fn build_directory(smoke: &Smoke<'_>) -> Checked {
+fn build_directory(context: &Context<'_>) -> Checked {
     let mut places: Vec<Vec<u8>> =
         BUILD_DIRECTORIES.iter().map(|place| place.as_bytes().to_vec()).collect();
-    if let Some(checkout) = smoke.checkout {
+    if let Some(checkout) = context.checkout {
         places.push(format!("{}/", checkout.display()).into_bytes());
     }
     let mut findings = Vec::new();
-    each_packaged_file(smoke, &mut |path, content| {
+    each_packaged_file(context, &mut |path, content| {
         if let Some(found) = places.iter().find_map(|place| trace(content, place)) {
             let what = format!("`{}`", path.display());
             findings.push(Finding::new(
@@ -118,9 +110,9 @@ fn trace(content: &[u8], place: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(&rest[..end.min(100)]).into_owned())
 }
 
-fn closure(smoke: &Smoke<'_>, store: &Store) -> Checked {
-    let closure = measure(smoke, store)?;
-    let Some(Last { closure: last, percent }) = smoke.last else {
+fn closure(context: &Context<'_>, store: &Store) -> Checked {
+    let closure = measure(context, store)?;
+    let Some(Last { closure: last, percent }) = context.last else {
         return Ok(Ok(format!("{closure}; no release to compare with")));
     };
     Ok(if closure.is_jump_from(last, percent) {
@@ -134,10 +126,10 @@ fn closure(smoke: &Smoke<'_>, store: &Store) -> Checked {
     })
 }
 
-fn measure(smoke: &Smoke<'_>, store: &Store) -> Result<Closure> {
-    let roots: Vec<PathBuf> = smoke.tree.parts.iter().map(|part| part.root.clone()).collect();
+fn measure(context: &Context<'_>, store: &Store) -> Result<Closure> {
+    let roots: Vec<PathBuf> = context.tree.parts.iter().map(|part| part.root.clone()).collect();
     let closure = store.closure(roots.iter().map(PathBuf::as_path))?;
-    if let Ok(mut measured) = smoke.closure.lock() {
+    if let Ok(mut measured) = context.closure.lock() {
         *measured = Some(closure);
     }
     Ok(closure)

@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::Smoke;
-use super::probes::write_definitions;
-use super::report::{Checked, Finding, Job, Probe};
-use super::sandbox::{Sandbox, ended_badly};
-use super::server;
+use super::context::Context;
+use super::definitions;
+use super::probe::{Checked, Finding, Job, Probe};
+use super::sandbox::{Sandbox, ended_badly, stop};
 use super::tree::Part;
 use crate::interrupt;
 use crate::tools::process::Process;
@@ -18,20 +17,20 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 const LIVENESS: &str = "`dagster-daemon liveness-check`";
 
-pub fn job<'a>(smoke: &'a Smoke<'_>, part: &'a Part) -> Job<'a> {
+pub fn job<'a>(context: &'a Context<'_>, part: &'a Part) -> Job<'a> {
     let names = ["daemon", "daemon end"].map(str::to_owned);
-    Job::new(names.to_vec(), move || probes(smoke, part))
+    Job::new(names.to_vec(), move || probes(context, part))
 }
 
-fn probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
+fn probes(context: &Context<'_>, part: &Part) -> Vec<Probe> {
     let what = "`dagster-daemon run`";
     let mut started = None;
     let mut probes = vec![Probe::run("daemon", || {
-        let sandbox = smoke.sandbox("daemon")?;
+        let sandbox = context.sandbox("daemon")?;
         if let Err(finding) = prepare(&sandbox, part)? {
             return Ok(Err(vec![finding]));
         }
-        let file = write_definitions(&sandbox)?;
+        let file = definitions::write(&sandbox)?;
         let args = ["run", "-f", file];
         let mut process = sandbox.spec(&part.command("dagster-daemon"), &args).start()?;
         let alive = wait_until_alive(&sandbox, part, &mut process, what)?;
@@ -39,7 +38,7 @@ fn probes(smoke: &Smoke<'_>, part: &Part) -> Vec<Probe> {
         Ok(alive)
     })];
     if let Some(process) = started.filter(|_| probes[0].has_passed()) {
-        probes.push(Probe::run("daemon end", || server::stop(process, what)));
+        probes.push(Probe::run("daemon end", || stop(process, what)));
     }
     probes
 }

@@ -1,0 +1,49 @@
+//! What all probes of one run share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use semver::Version;
+
+use super::environment::Together;
+use super::sandbox::Sandbox;
+use super::tree::Tree;
+use crate::model::closure::Closure;
+use crate::model::config;
+
+/// What the closure is compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct Last {
+    pub closure: Closure,
+    /// A further distance than this is a jump.
+    pub percent: u8,
+}
+
+/// One run over one tree.
+pub struct Context<'a> {
+    pub tree: &'a Tree,
+    pub scratch: PathBuf,
+    pub budget: config::Smoke,
+    pub end: Instant,
+    /// The checkout that the tree was built from.
+    pub checkout: Option<&'a Path>,
+    pub last: Option<Last>,
+    /// The parts merged, where there are several.
+    pub together: Option<Together>,
+    /// Two of them merged.
+    pub pair: Option<Together>,
+    /// What one of the probes measures.
+    pub closure: Mutex<Option<Closure>>,
+}
+
+impl Context<'_> {
+    pub fn version(&self) -> &Version {
+        &self.tree.version
+    }
+
+    pub fn sandbox(&self, probe: &str) -> Result<Sandbox> {
+        Sandbox::create(&self.scratch, probe, Duration::from_secs(self.budget.command_seconds))
+    }
+}

@@ -1,0 +1,41 @@
+//! `dagster dev`, which brings up the webserver and the daemon from one tree.
+
+use super::context::Context;
+use super::daemon;
+use super::probe::{Job, Probe};
+use super::sandbox::stop;
+use super::server::{Serving, start};
+use super::tree::Part;
+
+const DEV: Serving = Serving { command: "dagster", args: &["dev"] };
+
+/// The probes of `dagster dev`, which brings up the webserver and the daemon from one tree.
+pub fn job<'a>(context: &'a Context<'_>, part: Part, label: impl Fn(&str) -> String) -> Job<'a> {
+    let names = ["dagster dev", "dagster dev daemon", "dagster dev end"].map(label);
+    Job::new(names.to_vec(), move || probes(context, &names, &part))
+}
+
+fn probes(context: &Context<'_>, names: &[String; 3], part: &Part) -> Vec<Probe> {
+    let [name, daemon, end] = names;
+    let mut started = None;
+    let mut probes = vec![Probe::run(name, || {
+        if let Err(finding) = daemon::prepare(&context.sandbox(name)?, part)? {
+            return Ok(Err(vec![finding]));
+        }
+        Ok(start(context, name, part, &DEV)?.map(|server| {
+            let found = format!("answers at {}", server.url);
+            started = Some(server);
+            found
+        }))
+    })];
+    let Some(mut server) = started else { return probes };
+    probes.push(Probe::run(daemon, || {
+        daemon::wait_until_alive(&server.sandbox, part, &mut server.process, &DEV.what())
+    }));
+    // A later one needs all before it: the end of what did not come up says nothing.
+    if !probes.iter().all(Probe::has_passed) {
+        return probes;
+    }
+    probes.push(Probe::run(end, || stop(server.process, &DEV.what())));
+    probes
+}

@@ -1,0 +1,168 @@
+//! The gate: runs what was built, as its users will, and lets nothing through that does not work.
+//!
+//! A tree (`tree.rs`) is a variant's outputs or any directory with Dagster in it. Its probes
+//! (`probe.rs`) are independent and all of them run (`runner.rs`), a file of this directory for
+//! each subject; each says what it expected and found, and any that fails fails the tree
+//! (`report.rs`). They see no variable of ours, no home of ours, and no network but loopback is
+//! needed (`sandbox.rs`). Nothing is built here, and nothing in a tree is written to.
+
+mod children;
+mod closure;
+mod commands;
+mod context;
+mod daemon;
+mod definitions;
+mod dev;
+mod environment;
+pub mod formats;
+mod interpreter;
+mod metadata;
+mod neighbours;
+mod probe;
+pub mod report;
+mod runner;
+mod runs;
+mod sandbox;
+mod second;
+mod server;
+pub mod tree;
+mod ui_files;
+mod webserver;
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+
+use self::context::Context;
+pub use self::context::Last;
+use self::environment::Together;
+use self::probe::Job;
+use self::report::Report;
+use self::tree::Tree;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::model::config;
+use crate::ui;
+
+/// What every command that smokes takes.
+#[derive(clap::Args, Clone, Default)]
+pub struct Options {
+    /// A probe that may be skipped; may be given more than once
+    #[arg(long = "allow-skip", value_name = "PROBE")]
+    pub may_skip: Vec<String>,
+    /// Start no probe after one that failed
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Write the smoke report as json, junit or markdown (added to the file); may be given more
+    /// than once
+    #[arg(long = "report", value_name = "KIND=FILE")]
+    pub reports: Vec<formats::Target>,
+}
+
+/// Runs all probes of a tree. The failure is there when it did not pass; then the logs are kept.
+///
+/// # Errors
+/// What kept it from starting, and an interruption.
+pub fn smoke(
+    tree: &Tree,
+    scratch: TempDir,
+    budget: config::Smoke,
+    checkout: Option<&Path>,
+    last: Option<Last>,
+    options: &Options,
+) -> Result<(Report, Option<Failure>)> {
+    ui::step("Smoking", format!("`{}` {}, a {}", tree.name, tree.version, tree.kind));
+    let start = Instant::now();
+    // Processes get to see the resolved path: a link on the way is not theirs to compare.
+    let dir = scratch.path().canonicalize().context("failed to resolve a temporary directory")?;
+    let context = Context {
+        tree,
+        together: environment::of(tree, &dir.join("together"))?,
+        pair: environment::pair(tree, &dir.join("pair"))?,
+        scratch: dir,
+        budget,
+        end: start + Duration::from_secs(budget.seconds),
+        checkout,
+        last,
+        closure: Mutex::new(None),
+    };
+    let probes = runner::run_all(&jobs(&context), context.end, options.fail_fast);
+    interrupt::check()?;
+    anyhow::ensure!(!probes.is_empty(), "no probe fits `{}`", tree.name);
+    let closure = context.closure.lock().ok().and_then(|closure| *closure);
+    let report = Report {
+        tree: tree.name.clone(),
+        kind: tree.kind.to_string(),
+        version: tree.version.clone(),
+        took: start.elapsed(),
+        probes,
+        closure,
+        may_skip: options.may_skip.clone(),
+    };
+    let failure = report.failure(&context.scratch);
+    if failure.is_some() {
+        let _ = scratch.keep();
+    } else {
+        let seconds = report.took.as_secs_f64();
+        let count = report.probes.len();
+        ui::step("Passed", format!("`{}`: {count} probes in {seconds:.1} s", tree.name));
+    }
+    Ok((report, failure))
+}
+
+/// All probes; what says most about what is wrong comes first, and is the headline.
+fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
+    let mut jobs: Vec<Job<'a>> = Vec::new();
+    for part in &context.tree.parts {
+        if part.packages.is_empty() {
+            jobs.push(Job::one(part.label("source"), |_| part.check_source()));
+        } else {
+            jobs.push(Job::one(part.label("commands"), |_| part.check_commands(context.tree)));
+        }
+    }
+    for part in &context.tree.parts {
+        if part.packages.iter().any(|package| !package.commands.is_empty()) {
+            jobs.push(metadata::job(context, part));
+        }
+    }
+    for part in &context.tree.parts {
+        jobs.extend(commands::jobs(context, part));
+    }
+    if let Some(Together { part, merged, .. }) = &context.together {
+        jobs.push(Job::one(part.name.as_str(), |_| Ok(merged.clone())));
+        jobs.push(Job::one(part.label("commands"), |_| part.check_commands(context.tree)));
+    }
+    if let Some(part) = context.tree.part_of("dagster") {
+        jobs.extend(runs::dagster(context, part));
+        jobs.push(daemon::job(context, part));
+    }
+    if let Some(part) = context.tree.part_of("dagster-graphql") {
+        jobs.push(runs::graphql(context, part));
+    }
+    // As users have them: among the others.
+    let merged = context.together.as_ref().map(|together| &together.part);
+    if let Some(part) = context.tree.part_of("dagster") {
+        jobs.push(children::job(context, merged.unwrap_or(part)));
+    }
+    if let Some(part) = context.tree.part_of("dagster-webserver") {
+        let part = merged.unwrap_or(part);
+        jobs.push(webserver::job(context, part));
+        // `dagster` starts the other.
+        if part.packages.iter().any(|package| package.name == "dagster") {
+            jobs.push(dev::job(context, part.clone(), str::to_owned));
+        }
+    }
+    if let Some(pair) = &context.pair {
+        jobs.push(neighbours::job(context, pair));
+        let part = pair.through_links();
+        jobs.push(dev::job(context, part, |name| pair.part.label(name)));
+    }
+    jobs.extend(closure::jobs(context));
+    jobs
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! What a probe is: its name, what it runs, and what it found.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::ui;
+
+/// Something that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub what: String,
+    pub expected: String,
+    pub found: String,
+}
+
+impl Finding {
+    pub fn new(
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self { what: what.into(), expected: expected.into(), found: found.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: expected {}, found {}", self.what, self.expected, self.found)
+    }
+}
+
+/// What a probe found, in a few words, or everything that is wrong. The outer error is for what
+/// kept it from looking.
+pub type Checked = Result<Result<String, Vec<Finding>>>;
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Passed(String),
+    /// At least one.
+    Failed(Vec<Finding>),
+    /// Why it did not run.
+    Skipped(String),
+}
+
+/// The outcome of one probe.
+#[derive(Debug)]
+pub struct Probe {
+    pub name: String,
+    pub took: Duration,
+    pub outcome: Outcome,
+}
+
+impl Probe {
+    /// Runs and times a probe. What kept it from running is a finding, too.
+    pub fn run(name: impl Into<String>, probe: impl FnOnce() -> Checked) -> Self {
+        let name = name.into();
+        let start = Instant::now();
+        let outcome = match probe() {
+            Ok(Ok(found)) => Outcome::Passed(found),
+            Ok(Err(findings)) => Outcome::Failed(findings),
+            Err(error) => {
+                Outcome::Failed(vec![Finding::new(&name, "it to run", format!("{error:#}"))])
+            }
+        };
+        Self { name, took: start.elapsed(), outcome }
+    }
+
+    pub fn skipped(name: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { name: name.into(), took: Duration::ZERO, outcome: Outcome::Skipped(why.into()) }
+    }
+
+    pub fn has_passed(&self) -> bool {
+        matches!(self.outcome, Outcome::Passed(_))
+    }
+
+    pub fn has_failed(&self) -> bool {
+        matches!(self.outcome, Outcome::Failed(_))
+    }
+
+    pub fn tell(&self) {
+        let Self { name, took, outcome } = self;
+        let seconds = took.as_secs_f64();
+        match outcome {
+            Outcome::Passed(found) => {
+                ui::detail(format!("ok     {seconds:4.1} s  {name}: {found}"))
+            }
+            Outcome::Skipped(why) => ui::detail(format!("skipped        {name}: {why}")),
+            Outcome::Failed(findings) => {
+                for finding in findings {
+                    ui::detail(format!("FAILED {seconds:4.1} s  {name}: {finding}"));
+                }
+            }
+        }
+    }
+}
+
+/// Probes in an order: each needs those before it. Jobs do not depend on each other.
+pub struct Job<'a> {
+    names: Vec<String>,
+    run: Box<dyn Fn() -> Vec<Probe> + Send + Sync + 'a>,
+}
+
+impl<'a> Job<'a> {
+    /// Probes of these names. `run` gives the first of them, up to one that did not pass.
+    pub fn new(names: Vec<String>, run: impl Fn() -> Vec<Probe> + Send + Sync + 'a) -> Self {
+        Self { names, run: Box::new(run) }
+    }
+
+    /// A single probe.
+    pub fn one(
+        name: impl Into<String>,
+        probe: impl Fn(&str) -> Checked + Send + Sync + 'a,
+    ) -> Self {
+        let name = name.into();
+        Self::new(vec![name.clone()], move || vec![Probe::run(&name, || probe(&name))])
+    }
+
+    /// Runs the probes; those that did not get their turn are skipped.
+    pub fn probes(&self, end: Instant) -> Vec<Probe> {
+        let mut probes = Vec::new();
+        let mut why = "there is no time left for it".to_owned();
+        if Instant::now() < end {
+            probes = (self.run)();
+            if let Some(last) = probes.last() {
+                why = format!("it needs `{}`", last.name);
+            }
+        }
+        let rest = self.names.iter().skip(probes.len());
+        let rest: Vec<Probe> = rest.map(|name| Probe::skipped(name, &why)).collect();
+        probes.extend(rest);
+        probes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_that_cannot_run_is_a_finding() {
+        let probe = Probe::run("x", || anyhow::bail!("no such file"));
+        let Outcome::Failed(findings) = probe.outcome else { panic!("it passed") };
+        assert_eq!(findings[0].to_string(), "x: expected it to run, found no such file");
+    }
+}
