@@ -6,6 +6,8 @@ left behind when it is killed.
     tests/smoke/check.py green --runs 10        # all versions; prints wall times
     tests/smoke/check.py breaks --dependencies  # all, and each third-party distribution removed in turn
     tests/smoke/check.py kills --runs 50
+    tests/smoke/check.py load --runs 10         # beside busy loops: two for each core
+    tests/smoke/check.py surroundings           # few files, odd locales, time zones and paths
 
 Virtual environments are made once, by the user's own pip, below target/smoke-venvs. A break is made on
 a copy. Exit status 1 if anything is not as expected.
@@ -17,6 +19,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import statistics
@@ -57,19 +60,28 @@ def venv(version):
 
 
 @contextlib.contextmanager
-def copy_of(version):
+def copy_of(version, name="venv"):
     """A copy to break, whose commands run its own Python."""
     original = venv(version)
     with tempfile.TemporaryDirectory(dir=VENVS) as work:
-        target = Path(work) / "venv"
+        target = Path(work) / name
         shutil.copytree(original, target, symlinks=True)
         for path in (target / "bin").iterdir():
             if path.is_symlink():
                 continue
-            text = path.read_bytes()
-            if text.startswith(b"#!"):
-                path.write_bytes(text.replace(bytes(original / "bin"), bytes(target / "bin"), 1))
+            first, _, rest = path.read_bytes().partition(b"\n")
+            if first.startswith(b"#!") and b"/bin/python" in first:
+                path.write_bytes(start_of_script(target / "bin/python") + b"\n" + rest)
         yield target
+
+
+def start_of_script(python):
+    """As pip has it: the kernel takes a line with a space apart, so a shell does it, in what is a string
+    to Python."""
+    quotes = "'" * 3
+    if " " in str(python):
+        return ("#!/bin/sh\n%sexec' \"%s\" \"$0\" \"$@\"\n' %s" % (quotes, python, quotes)).encode()
+    return b"#!" + bytes(python)
 
 
 def site(root):
@@ -95,9 +107,14 @@ def finish(process):
     _, said = process.communicate()
     text = process.report.read_text()
     process.report.unlink()
-    for kept in re.findall(r"what each command wrote is in `([^`]+)`", said):
-        shutil.rmtree(kept, ignore_errors=True)
-    return process.returncode, json.loads(text)[0]["probes"] if text else [], said
+    kept = re.findall(r"what each command wrote is in `([^`]+)`", said)
+    for logs in kept:
+        shutil.rmtree(logs, ignore_errors=True)
+    if not text:
+        return process.returncode, [], said
+    (report,) = json.loads(text)
+    assert [report["logs"]] == (kept or [None]), "%s, %s" % (report["logs"], kept)
+    return process.returncode, report["probes"], said
 
 
 def findings(probes):
@@ -122,6 +139,58 @@ def green(versions, runs):
                 print("%s: status %s\n%s" % (version, status, said[-3000:]))
         print("green %-8s %d of %d runs, %d probes, median %.1f s, worst %.1f s" % (
             version, runs - bad, runs, len(probes), statistics.median(times), max(times)), flush=True)
+    return bad
+
+
+@contextlib.contextmanager
+def busy(count):
+    """Processes that take whatever they get of the machine."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+def few_files():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+
+
+ODD = "a long däshed ñame, "
+SURROUNDINGS = {
+    "256 open files": {"preexec_fn": few_files},
+    "an unknown locale": {"env": {"LANG": "tlh_KL.UTF-99", "LC_ALL": "xx", "LC_CTYPE": "C"}},
+    "an old locale": {"env": {"LANG": "tr_TR.ISO-8859-9", "LC_ALL": "POSIX", "LANGUAGE": "tr"}},
+    "the earliest time zone": {"env": {"TZ": "Pacific/Kiritimati"}},
+    "an unknown time zone": {"env": {"TZ": ":/no/where"}},
+    "a long TMPDIR": {"env": {"TMPDIR": ODD * 8}},
+    "variables of interpreters": {"env": {
+        "PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere", "PYTHONSTARTUP": "/nowhere", "DAGSTER_HOME": "/nowhere"}},
+}
+EVERYTHING = {
+    "preexec_fn": few_files,
+    "env": {name: value for how in SURROUNDINGS.values() for name, value in how.get("env", {}).items()},
+}
+
+
+def surroundings(version, runs):
+    """A good tree is green wherever it lies and whatever this program was given. Returns the number of
+    runs that were not."""
+    bad = 0
+    with copy_of(version, ODD + "vénv") as root:
+        for name, how in runs.items():
+            with tempfile.TemporaryDirectory(dir=VENVS) as work:
+                env = {**os.environ, **how.get("env", {})}
+                if env.get("TMPDIR", "").startswith(ODD):
+                    env["TMPDIR"] = os.path.join(work, env["TMPDIR"])
+                    os.mkdir(env["TMPDIR"])
+                status, probes, said = finish(smoke(root, version, **{**how, "env": env}))
+            bad += status != 0
+            print("%s %s: %d probes" % ("RED  " if status else "green", name, len(probes)), flush=True)
+            if status != 0:
+                print(said[-3000:])
     return bad
 
 
@@ -168,10 +237,10 @@ def older_graphql(root):
     )
 
 
-def remove(root, name):
-    """Removes a distribution, the way pip would."""
+def remove(root, *names):
+    """Removes distributions, the way pip would."""
     subprocess.run(
-        [root / "bin/python", "-m", "pip", "uninstall", "--quiet", "--yes", "--disable-pip-version-check", name],
+        [root / "bin/python", "-m", "pip", "uninstall", "--quiet", "--yes", "--disable-pip-version-check", *names],
         check=True,
     )
 
@@ -212,7 +281,7 @@ def apart(root):
     edit(root / "bin/dagster-webserver", "import sys\n", "import sys\nsys.path.append(%r)\n" % str(root / "apart"))
 
 
-# What is broken: how, the probe that must find it, and a word of the cause that it must say.
+# What is broken: how, the probe that must find it, and what it must say of the cause: a word or more.
 BREAKS = {
     "1!0+dev in version.py": (
         lambda root: edit(site(root) / "dagster/version.py", r'"1\.12\.1"', '"1!0+dev"'),
@@ -230,6 +299,10 @@ BREAKS = {
     "no toposort": (lambda root: remove(root, "toposort"), "requirements", "toposort"),
     "a webserver that hangs": (
         lambda root: wrap_webserver(root, "exec sleep 1000 # %s"), "webserver", "an answer within"),
+    "a command that hangs": (
+        lambda root: script(root, "dagster-webserver-debug", "#!/bin/sh\necho begins\nexec sleep 1000\n"),
+        "dagster-webserver-debug --help",
+        ["an end within 60 s", "load ", "times slower than", "asleep in", "s of CPU", "wrote last: begins"]),
     "a webserver that binds and never answers": (never_answers, "webserver", "an answer within"),
     "a webserver that ignores SIGTERM": (
         lambda root: wrap_webserver(root, "trap '' TERM\n%s \"$@\" &\nwhile :; do sleep 1; done"),
@@ -239,12 +312,16 @@ BREAKS = {
     "a command that exports PYTHONNOUSERSITE": (
         lambda root: exports(root, "PYTHONNOUSERSITE", "true"), "pipes", "PYTHONNOUSERSITE"),
     "dagster_webserver seen by its own command only": (apart, "sys.executable", "ModuleNotFoundError"),
+    "nothing installed": (
+        lambda root: remove(root, *OURS), "installed", "dagster is not installed here (no `dagster` distribution below"),
 }
 
 # Breaks that only these probes may find: with all others such a tree works.
 ONLY = {
     "a command that exports PYTHONPATH": {"subprocess", "pipes", "code location"},
     "a command that exports PYTHONNOUSERSITE": {"subprocess", "pipes", "code location"},
+    "a command that hangs": {"dagster-webserver-debug --help"},
+    "nothing installed": {"installed"},
 }
 
 # As slow as another one that looks at the same thing, or waiting for more than a minute.
@@ -262,7 +339,8 @@ def one_break(version, name, change, probe, word, *arguments):
         status, probes, said = finish(smoke(root, version, *arguments))
         found = findings(probes)
         others = set(found) - ONLY.get(name, set(found))
-        if status == 1 and word in found.get(probe, "") and not others:
+        words = [word] if isinstance(word, str) else word
+        if status == 1 and all(word in found.get(probe, "") for word in words) and not others:
             print("red   %-42s %5.1f s  %s: %s" % (
                 name, time.monotonic() - start, probe, found[probe][:200].replace("\n", " ")), flush=True)
             return 0
@@ -347,11 +425,17 @@ def listening():
     return set()
 
 
+def short_directories(tool):
+    """Where the probes' temporary files are."""
+    return list(Path("/tmp").glob("xtask-%d-*" % tool.pid))
+
+
 def kills(version, runs, seed):
-    """Kills runs at random: the tool by each signal, or one of its processes. Counts what is left."""
+    """Kills runs at random: the tool by each signal, or one of its processes. Counts what is left, and
+    the probes that were cut off and called failed."""
     chance = random.Random(seed)
     root = venv(version)
-    left = {"processes": 0, "ports": 0, "directories": 0}
+    left = {"processes": 0, "ports": 0, "directories": 0, "failed": 0}
     ended = {}
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as scratch:
@@ -366,24 +450,29 @@ def kills(version, runs, seed):
                         os.kill(chance.choice(pids), signal.SIGKILL)
             else:
                 process.send_signal(getattr(signal, how))
-            status, _, _ = finish(process)
+            status, probes, _ = finish(process)
             ended[how, status] = ended.get((how, status), 0) + 1
+            if how in ("SIGINT", "SIGTERM"):
+                left["failed"] += len(findings(probes)) + (status != 1)
             # what cleans up after a kill is a process, too
             until = time.monotonic() + 15
-            while time.monotonic() < until and (marked(process) or os.listdir(scratch) or listening() - ports):
+            while time.monotonic() < until and (
+                    marked(process) or os.listdir(scratch) or short_directories(process) or listening() - ports):
                 time.sleep(0.1)
             left["processes"] += len(marked(process))
             left["ports"] += len(listening() - ports)
-            left["directories"] += len(os.listdir(scratch))
+            left["directories"] += len(os.listdir(scratch)) + len(short_directories(process))
     print("kills: %d runs (seed %d); %s" % (
         runs, seed, ", ".join("%s -> %s: %d" % (*key, count) for key, count in sorted(ended.items(), key=str))))
-    print("kills: left %(processes)d processes, %(ports)d ports, %(directories)d temporary directories" % left)
+    print("kills: left %(processes)d processes, %(ports)d ports, %(directories)d temporary directories; "
+          "%(failed)d probes that were cut off failed" % left)
     return sum(left.values())
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("what", nargs="?", choices=["short", "green", "breaks", "kills"], default="short")
+    everything = ["short", "green", "breaks", "kills", "load", "surroundings"]
+    parser.add_argument("what", nargs="?", choices=everything, default="short")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--versions", nargs="+", default=VERSIONS)
     parser.add_argument("--dependencies", action="store_true")
@@ -395,8 +484,13 @@ def main():
     bad = 0
     if options.what in ("short", "green"):
         bad += green([version] if options.what == "short" else options.versions, options.runs)
+    short = options.what == "short"
+    if options.what in ("short", "load"):
+        with busy(2 * (os.cpu_count() or 1)):
+            bad += green([version] if short else options.versions, options.runs)
+    if options.what in ("short", "surroundings"):
+        bad += surroundings(version, {"everything at once": EVERYTHING, **({} if short else SURROUNDINGS)})
     if options.what in ("short", "breaks"):
-        short = options.what == "short"
         for name, how in BREAKS.items():
             if not (short and name in NOT_SHORT):
                 bad += one_break(version, name, *how, *(["--fail-fast"] if short else []))

@@ -63,7 +63,8 @@ impl Python {
     }
 }
 
-/// Runs the last package's command: it has all others on its path.
+/// Runs the last package's command, which has all others on its path, as far as its first import of
+/// Dagster: its path is complete by then.
 pub fn learn(context: &Context<'_>, part: &Part) -> Result<Result<Python, Vec<Finding>>> {
     let sandbox = context.sandbox(&part.label("interpreter"))?;
     let Some(command) = part.packages.iter().rev().find_map(|package| package.commands.first())
@@ -71,7 +72,7 @@ pub fn learn(context: &Context<'_>, part: &Part) -> Result<Result<Python, Vec<Fi
         anyhow::bail!("expected a command in `{}`, found none", part.root.display());
     };
     let spec = sandbox.spec(&part.command(command), &["--version"]);
-    reported(&sandbox, spec, &format!("`{command} --version`"), &[])
+    reported(&sandbox, spec, &format!("`{command} --version`"), &["dagster"])
 }
 
 /// Starts a command as far as its first import of Dagster, and learns where modules lie by then.

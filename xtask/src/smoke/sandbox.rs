@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::budget::{Budget, COMMAND, Deadline, STOP};
+use super::budget::{Budget, COMMAND, Deadline, FOLLOW, STOP};
 use super::probe::{Checked, Finding};
 use crate::interrupt;
 use crate::tools::activity;
@@ -190,7 +190,7 @@ pub fn stop(sandbox: &Sandbox, mut process: Process, what: &str) -> Checked {
     let Wait::Ended(_) = process.wait_until(|| deadline.is_over())? else {
         return Ok(Err(vec![late(what, "an end after SIGTERM", &deadline, &mut process)]));
     };
-    let mut deadline = sandbox.wait(STOP);
+    let mut deadline = sandbox.wait(FOLLOW);
     let told = process.wait_for_all(|| deadline.is_over())?;
     if told == 0 {
         return Ok(Ok("no process left".to_owned()));
