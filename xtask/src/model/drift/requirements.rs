@@ -8,7 +8,7 @@ use crate::model::config::Package;
 use crate::model::facts::Distribution;
 use crate::model::located::Located;
 use crate::model::nix_edit::{ListChange, ListEdit, ListName};
-use crate::model::project::{HOLE, Project};
+use crate::model::project::{COMPUTED, Project};
 use crate::model::requirement::{Requirement, normalised, spelling};
 
 /// Something that a package needs to run.
@@ -73,7 +73,7 @@ impl Search<'_> {
                 found.push(finding(Severity::Hard, what, place));
                 continue;
             }
-            let is_known = stated.iter().all(|(item, _)| !item.value.contains(HOLE));
+            let is_known = stated.iter().all(|(item, _)| !item.value.contains(COMPUTED));
             let is_same = theirs.len() == stated.len()
                 && stated.iter().all(|(_, ours)| {
                     ours.as_ref().is_some_and(|ours| theirs.iter().any(|r| r.is_same(ours)))
