@@ -57,11 +57,11 @@ pub struct Limits {
     pub archive_entries: u64,
 }
 
-/// Budgets of the smoke test.
+/// Limits of the smoke test.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Smoke {
-    /// Seconds that one command may take.
+    /// Seconds that one wait may take on the slowest machine.
     pub command_seconds: u64,
     /// Seconds after which no probe is started.
     pub seconds: u64,

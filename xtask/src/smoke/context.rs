@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use semver::Version;
 
+use super::budget::Budget;
 use super::environment::Together;
 use super::sandbox::Sandbox;
 use super::tree::Tree;
 use crate::model::closure::Closure;
-use crate::model::config;
 
 /// What the closure is compared with.
 #[derive(Debug, Clone, Copy)]
@@ -25,8 +24,9 @@ pub struct Last {
 pub struct Context<'a> {
     pub tree: &'a Tree,
     pub scratch: PathBuf,
-    pub budget: config::Smoke,
-    pub end: Instant,
+    /// A directory with a short path, for the probes' `$TMPDIR`.
+    pub temporary: PathBuf,
+    pub budget: Budget,
     /// The checkout that the tree was built from.
     pub checkout: Option<&'a Path>,
     pub last: Option<Last>,
@@ -44,6 +44,6 @@ impl Context<'_> {
     }
 
     pub fn sandbox(&self, probe: &str) -> Result<Sandbox> {
-        Sandbox::create(&self.scratch, probe, Duration::from_secs(self.budget.command_seconds))
+        Sandbox::create(&self.scratch, &self.temporary, probe, self.budget.clone())
     }
 }

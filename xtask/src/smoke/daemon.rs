@@ -1,25 +1,23 @@
 //! `dagster-daemon`: it starts, beats, says so when asked, and ends by SIGTERM.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 
+use super::budget::COMMAND;
 use super::context::Context;
 use super::definitions;
 use super::probe::{Checked, Finding, Job, Probe};
-use super::sandbox::{Sandbox, ended_badly, stop};
+use super::sandbox::{Sandbox, ended_badly, late, pause, stop};
 use super::tree::Part;
 use crate::interrupt;
 use crate::tools::process::Process;
-
-/// Between two questions: each one starts a Python.
-const PAUSE: Duration = Duration::from_millis(500);
 
 const LIVENESS: &str = "`dagster-daemon liveness-check`";
 
 pub fn job<'a>(context: &'a Context<'_>, part: &'a Part) -> Job<'a> {
     let names = ["daemon", "daemon end"].map(str::to_owned);
-    Job::new(names.to_vec(), move || probes(context, part))
+    Job::new(names.to_vec(), move || probes(context, part)).taking(11)
 }
 
 fn probes(context: &Context<'_>, part: &Part) -> Vec<Probe> {
@@ -34,11 +32,11 @@ fn probes(context: &Context<'_>, part: &Part) -> Vec<Probe> {
         let args = ["run", "-f", file];
         let mut process = sandbox.spec(&part.command("dagster-daemon"), &args).start()?;
         let alive = wait_until_alive(&sandbox, part, &mut process, what)?;
-        started = Some(process);
+        started = Some((sandbox, process));
         Ok(alive)
     })];
-    if let Some(process) = started.filter(|_| probes[0].has_passed()) {
-        probes.push(Probe::run("daemon end", || stop(process, what)));
+    if let Some((sandbox, process)) = started.filter(|_| probes[0].has_passed()) {
+        probes.push(Probe::run("daemon end", || stop(&sandbox, process, what)));
     }
     probes
 }
@@ -64,13 +62,14 @@ pub fn wait_until_alive(
     process: &mut Process,
     what: &str,
 ) -> Checked {
-    let start = Instant::now();
+    let mut deadline = sandbox.wait(COMMAND);
     loop {
         if let Some(ended) = process.poll()? {
             return Ok(Err(vec![Finding::new(what, "it to run", ended_badly(&ended))]));
         }
         interrupt::check()?;
         let spec = sandbox.spec(&part.command("dagster-daemon"), &["liveness-check"]);
+        let asked = Instant::now();
         let ended = match sandbox.run(LIVENESS, &spec)? {
             Ok(ended) => ended,
             Err(finding) => return Ok(Err(vec![finding])),
@@ -78,10 +77,11 @@ pub fn wait_until_alive(
         if ended.status.success() {
             return Ok(Ok("beats".to_owned()));
         }
-        if start.elapsed() > sandbox.deadline() {
-            let expected = format!("status 0 within {} s", sandbox.deadline().as_secs_f64());
-            return Ok(Err(vec![Finding::new(LIVENESS, expected, ended_badly(&ended))]));
+        if deadline.is_over() {
+            let mut finding = late(LIVENESS, "status 0", &deadline, process);
+            finding.found = format!("{}; {}", ended_badly(&ended), finding.found);
+            return Ok(Err(vec![finding]));
         }
-        std::thread::sleep(PAUSE);
+        pause(asked.elapsed())?;
     }
 }

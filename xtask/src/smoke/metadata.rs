@@ -29,7 +29,7 @@ struct Answer {
 /// them.
 pub fn job<'a>(context: &'a Context<'_>, part: &'a Part) -> Job<'a> {
     let names = ["interpreter", "requirements", "imports"].map(|name| part.label(name));
-    Job::new(names.to_vec(), move || probes(context, part))
+    Job::new(names.to_vec(), move || probes(context, part)).taking(4)
 }
 
 fn probes(context: &Context<'_>, part: &Part) -> Vec<Probe> {

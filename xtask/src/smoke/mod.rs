@@ -6,6 +6,7 @@
 //! (`report.rs`). They see no variable of ours, no home of ours, and no network but loopback is
 //! needed (`sandbox.rs`). Nothing is built here, and nothing in a tree is written to.
 
+mod budget;
 mod children;
 mod closure;
 mod commands;
@@ -16,8 +17,10 @@ mod dev;
 mod environment;
 pub mod formats;
 mod interpreter;
+mod junit;
 mod metadata;
 mod neighbours;
+pub mod places;
 mod probe;
 pub mod report;
 mod runner;
@@ -29,16 +32,17 @@ pub mod tree;
 mod ui_files;
 mod webserver;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context as _, Result};
-use tempfile::TempDir;
+use anyhow::Result;
 
+use self::budget::Budget;
 use self::context::Context;
 pub use self::context::Last;
 use self::environment::Together;
+use self::places::Places;
 use self::probe::Job;
 use self::report::Report;
 use self::tree::Tree;
@@ -69,40 +73,48 @@ pub struct Options {
     /// than once
     #[arg(long = "report", value_name = "KIND=FILE")]
     pub reports: Vec<formats::Target>,
+    /// Where to keep what each command wrote, if a tree does not pass; else that stays where it was
+    /// written, below $TMPDIR
+    #[arg(long, value_name = "DIR")]
+    pub logs: Option<PathBuf>,
 }
 
-/// Runs all probes of a tree. The failure is there when it did not pass; then the logs are kept.
+/// Runs all probes of a tree. The failure is there when it did not pass, or not all of them ran
+/// because this program was told to end; then the logs are kept.
 ///
 /// # Errors
-/// What kept it from starting, and an interruption.
+/// What kept it from starting.
 pub fn smoke(
     tree: &Tree,
-    scratch: TempDir,
-    budget: config::Smoke,
+    places: Places,
+    limits: config::Smoke,
     checkout: Option<&Path>,
     last: Option<Last>,
     options: &Options,
 ) -> Result<(Report, Option<Failure>)> {
     ui::step("Smoking", format!("`{}` {}, a {}", tree.name, tree.version, tree.kind));
     let start = Instant::now();
-    // Processes get to see the resolved path: a link on the way is not theirs to compare.
-    let dir = scratch.path().canonicalize().context("failed to resolve a temporary directory")?;
+    let dir = places.scratch()?;
     let context = Context {
         tree,
         together: environment::of(tree, &dir.join("together"))?,
         pair: environment::pair(tree, &dir.join("pair"))?,
+        temporary: places.temporary()?,
+        budget: Budget::start(limits, &dir),
         scratch: dir,
-        budget,
-        end: start + Duration::from_secs(budget.seconds),
         checkout,
         last,
         closure: Mutex::new(None),
     };
-    let probes = runner::run_all(&jobs(&context), context.end, options.fail_fast);
-    interrupt::check()?;
+    let jobs = match tree.check_installed() {
+        Ok(()) => jobs(&context),
+        // Every other finding would say the same.
+        Err(finding) => vec![Job::one("installed", move |_| Ok(Err(vec![finding.clone()])))],
+    };
+    let probes = runner::run_all(&jobs, &context.budget, options.fail_fast);
     anyhow::ensure!(!probes.is_empty(), "no probe fits `{}`", tree.name);
     let closure = context.closure.lock().ok().and_then(|closure| *closure);
-    let report = Report {
+    let mut report = Report {
         tree: tree.name.clone(),
         kind: tree.kind.to_string(),
         version: tree.version.clone(),
@@ -110,17 +122,19 @@ pub fn smoke(
         probes,
         closure,
         may_skip: options.may_skip.clone(),
+        is_interrupted: interrupt::is_set(),
+        logs: None,
     };
-    let failure = report.failure(&context.scratch);
-    if failure.is_some() {
-        let _ = scratch.keep();
-    } else {
+    if report.has_passed() {
         let seconds = report.took.as_secs_f64();
         let skipped = report.probes.iter().filter(|probe| !probe.has_passed()).count();
         let passed = report.probes.len() - skipped;
         let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
         ui::step("Passed", format!("`{}`: {passed} probes in {seconds:.1} s{skipped}", tree.name));
+    } else if !report.is_interrupted || options.logs.is_some() {
+        report.logs = Some(places.keep(options.logs.as_deref(), &tree.name));
     }
+    let failure = report.failure();
     Ok((report, failure))
 }
 

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::budget::Budget;
+use crate::interrupt;
 use crate::ui;
 
 /// Something that is not as it must be.
@@ -42,6 +44,8 @@ pub enum Outcome {
     Failed(Vec<Finding>),
     /// Why it did not run.
     Skipped(String),
+    /// This program was told to end while it ran.
+    Interrupted,
 }
 
 /// The outcome of one probe.
@@ -53,12 +57,14 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Runs and times a probe. What kept it from running is a finding, too.
+    /// Runs and times a probe. What kept it from running is a finding, too, but not that this
+    /// program was told to end: what is missing then is missing for that.
     pub fn run(name: impl Into<String>, probe: impl FnOnce() -> Checked) -> Self {
         let name = name.into();
         let start = Instant::now();
         let outcome = match probe() {
             Ok(Ok(found)) => Outcome::Passed(found),
+            _ if interrupt::is_set() => Outcome::Interrupted,
             Ok(Err(findings)) => Outcome::Failed(findings),
             Err(error) => {
                 Outcome::Failed(vec![Finding::new(&name, "it to run", format!("{error:#}"))])
@@ -87,6 +93,7 @@ impl Probe {
                 ui::detail(format!("ok     {seconds:4.1} s  {name}: {found}"))
             }
             Outcome::Skipped(why) => ui::detail(format!("skipped        {name}: {why}")),
+            Outcome::Interrupted => ui::detail(format!("interrupted    {name}")),
             Outcome::Failed(findings) => {
                 for finding in findings {
                     ui::detail(format!("FAILED {seconds:4.1} s  {name}: {finding}"));
@@ -99,13 +106,26 @@ impl Probe {
 /// Probes in an order: each needs those before it. Jobs do not depend on each other.
 pub struct Job<'a> {
     names: Vec<String>,
+    cost: u32,
     run: Box<dyn Fn() -> Vec<Probe> + Send + Sync + 'a>,
 }
 
 impl<'a> Job<'a> {
     /// Probes of these names. `run` gives the first of them, up to one that did not pass.
     pub fn new(names: Vec<String>, run: impl Fn() -> Vec<Probe> + Send + Sync + 'a) -> Self {
-        Self { names, run: Box::new(run) }
+        Self { names, cost: 2, run: Box::new(run) }
+    }
+
+    /// Says about how many seconds it takes, beside others on an idle machine. What takes longest
+    /// is started first; nothing else depends on it.
+    #[must_use]
+    pub fn taking(mut self, seconds: u32) -> Self {
+        self.cost = seconds;
+        self
+    }
+
+    pub fn cost(&self) -> u32 {
+        self.cost
     }
 
     /// The same probes, none of which is run.
@@ -125,19 +145,22 @@ impl<'a> Job<'a> {
     }
 
     /// Runs the probes; those that did not get their turn are skipped.
-    pub fn probes(&self, end: Instant) -> Vec<Probe> {
-        let mut probes = Vec::new();
-        let mut why = "there is no time left for it".to_owned();
-        if Instant::now() < end {
-            probes = (self.run)();
-            if let Some(last) = probes.last() {
-                why = format!("it needs `{}`", last.name);
-            }
+    pub fn probes(&self, budget: &Budget) -> Vec<Probe> {
+        if let Some(why) = budget.is_used_up() {
+            return self.skipped(&why);
         }
+        let mut probes = (self.run)();
+        let why =
+            probes.last().map_or_else(String::new, |last| format!("it needs `{}`", last.name));
         let rest = self.names.iter().skip(probes.len());
         let rest: Vec<Probe> = rest.map(|name| Probe::skipped(name, &why)).collect();
         probes.extend(rest);
         probes
+    }
+
+    /// All of its probes, none of which ran.
+    pub fn skipped(&self, why: &str) -> Vec<Probe> {
+        self.names.iter().map(|name| Probe::skipped(name, why)).collect()
     }
 }
 

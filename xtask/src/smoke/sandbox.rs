@@ -6,31 +6,41 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use super::budget::{Budget, COMMAND, Deadline, STOP};
 use super::probe::{Checked, Finding};
-use crate::tools::process::{Ended, Process, Spec, Wait};
+use crate::interrupt;
+use crate::tools::activity;
+use crate::tools::process::{Ended, Process, Spec, Wait, stderr_of, stdout_of};
 
-/// How long a server may take to end, then what it started, then what it left and was told to.
-const STOP: Duration = Duration::from_secs(8);
+/// Between two questions whether something is so by now.
+const TICK: Duration = Duration::from_millis(50);
 
 const DAGSTER_YAML: &str = "telemetry:\n  enabled: false\n";
 
 /// The directories of one probe.
 pub struct Sandbox {
     dir: PathBuf,
-    deadline: Duration,
+    /// A short path: Dagster's sockets are in it, whose paths may have 103 bytes.
+    temporary: PathBuf,
+    budget: Budget,
 }
 
 impl Sandbox {
-    /// Makes the directories below a scratch directory, named after the probe.
-    pub fn create(scratch: &Path, probe: &str, deadline: Duration) -> Result<Self> {
-        let sandbox = Self { dir: scratch.join(slug(probe)), deadline };
-        for dir in ["home", "dagster", "t", "log"] {
-            let dir = sandbox.dir.join(dir);
-            fs::create_dir_all(&dir)
+    /// Makes the directories of a probe, named after it, below a scratch directory, and below a
+    /// second one its `$TMPDIR`.
+    pub fn create(scratch: &Path, temporary: &Path, probe: &str, budget: Budget) -> Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let dir = scratch.join(slug(probe));
+        let sandbox = Self { dir, temporary: temporary.join(count.to_string()), budget };
+        let own = ["home", "dagster", "log"].map(|dir| sandbox.dir.join(dir));
+        for dir in own.iter().chain([&sandbox.temporary]) {
+            fs::create_dir_all(dir)
                 .with_context(|| format!("failed to create `{}`", dir.display()))?;
         }
         sandbox.write("dagster/dagster.yaml", DAGSTER_YAML)?;
@@ -41,8 +51,14 @@ impl Sandbox {
         self.dir.join(name)
     }
 
-    pub fn deadline(&self) -> Duration {
-        self.deadline
+    /// Starts a wait for something that takes so long at most on an idle machine.
+    pub fn wait(&self, base: Duration) -> Deadline {
+        self.budget.wait(base)
+    }
+
+    /// The longest that any wait may take.
+    pub fn ceiling(&self) -> Duration {
+        self.budget.ceiling()
     }
 
     pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
@@ -71,7 +87,7 @@ impl Sandbox {
             ("LANG", "C.UTF-8".to_owned()),
             ("PATH", "/usr/bin:/bin".to_owned()),
             ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
-            ("TMPDIR", dir("t")),
+            ("TMPDIR", self.temporary.display().to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -98,13 +114,11 @@ impl Sandbox {
 
     /// Runs a process to its end; a finding when it did not end in time.
     pub fn run(&self, what: &str, spec: &Spec) -> Result<Result<Ended, Finding>> {
-        Ok(match spec.run(self.deadline)? {
+        let mut process = spec.start()?;
+        let mut deadline = self.wait(COMMAND);
+        Ok(match process.wait_until(|| deadline.is_over())? {
             Wait::Ended(ended) => Ok(ended),
-            Wait::Running => Err(Finding::new(
-                what,
-                format!("an end within {} s", self.deadline.as_secs_f64()),
-                "it hanging; it was killed",
-            )),
+            Wait::Running => Err(late(what, "an end", &deadline, &mut process)),
         })
     }
 
@@ -134,27 +148,61 @@ pub fn ended_badly(ended: &Ended) -> String {
     }
 }
 
+/// What did not come in time, of a process that runs: what that is doing, and how busy the machine.
+pub fn late(what: &str, wanted: &str, deadline: &Deadline, process: &mut Process) -> Finding {
+    let found = format!("none after {}; {}", deadline.found(), doing(process));
+    Finding::new(what, deadline.expected(wanted), found)
+}
+
+/// What a process and all that it started are doing, and what it wrote last.
+fn doing(process: &mut Process) -> String {
+    let doing = activity::words(&process.running());
+    let written = [stderr_of(process.log()), stdout_of(process.log())].iter().find_map(|log| {
+        let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
+        last_line(&text).map(str::to_owned)
+    });
+    match written {
+        Some(line) => format!("it is {doing}; it wrote last: {line}"),
+        None => format!("it is {doing}; it wrote nothing"),
+    }
+}
+
+/// Waits before something is asked again that took so long: half of the time at most is spent on
+/// asking.
+///
+/// # Errors
+/// When this program was asked to stop.
+pub fn pause(took: Duration) -> Result<()> {
+    let until = Instant::now() + took.max(TICK);
+    while Instant::now() < until {
+        interrupt::check()?;
+        std::thread::sleep(TICK);
+    }
+    Ok(())
+}
+
 /// Up to 1.9 the server does not end its code server, which would go by itself once it has missed
 /// the heartbeat for 45 seconds. As a service manager does, what is left is told to end; it must
 /// obey.
-pub fn stop(mut process: Process, what: &str) -> Checked {
-    let expected = format!("an end within {} s of SIGTERM", STOP.as_secs());
+pub fn stop(sandbox: &Sandbox, mut process: Process, what: &str) -> Checked {
+    let mut deadline = sandbox.wait(STOP);
     process.terminate();
-    let Wait::Ended(_) = process.wait(STOP)? else {
-        return Ok(Err(vec![Finding::new(what, expected, "it running; it was killed")]));
+    let Wait::Ended(_) = process.wait_until(|| deadline.is_over())? else {
+        return Ok(Err(vec![late(what, "an end after SIGTERM", &deadline, &mut process)]));
     };
-    let told = process.wait_for_all(STOP)?;
+    let mut deadline = sandbox.wait(STOP);
+    let told = process.wait_for_all(|| deadline.is_over())?;
     if told == 0 {
         return Ok(Ok("no process left".to_owned()));
     }
     process.terminate_all();
-    Ok(match process.wait_for_all(STOP)? {
+    let mut deadline = sandbox.wait(STOP);
+    Ok(match process.wait_for_all(|| deadline.is_over())? {
         0 => Ok(format!("no process left, {told} of them told by itself")),
-        left => Err(vec![Finding::new(
-            format!("{left} processes that {what} left"),
-            expected,
-            "them running; they were killed",
-        )]),
+        left => {
+            let what = format!("{left} processes that {what} left");
+            Err(vec![late(&what, "an end after SIGTERM", &deadline, &mut process)])
+        }
     })
 }
 

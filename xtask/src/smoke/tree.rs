@@ -125,6 +125,28 @@ impl Tree {
         })
     }
 
+    /// Checks that something of any of its packages is there, whatever state it is in: a command, a
+    /// module, a distribution.
+    pub fn check_installed(&self) -> Result<(), Finding> {
+        let is_there = |part: &Part| {
+            part.packages.is_empty()
+                || part.packages.iter().any(|package| {
+                    package.commands.iter().any(|name| part.has_command(name))
+                        || part.module_file(package).exists()
+                        || metadata_of(&part.root, package).is_some()
+                })
+        };
+        if self.parts.iter().any(is_there) {
+            return Ok(());
+        }
+        let dir = self.parts.first().map(|part| part.root.display().to_string());
+        let found = format!(
+            "dagster is not installed here (no `dagster` distribution below `{}`)",
+            dir.unwrap_or_default()
+        );
+        Err(Finding::new("tree", format!("dagster {}", self.version), found))
+    }
+
     /// The last part that has a package, with the package: later ones see all earlier ones.
     pub fn part_of(&self, package: &str) -> Option<&Part> {
         self.parts.iter().rev().find(|part| part.packages.iter().any(|own| own.name == package))
@@ -139,6 +161,11 @@ impl Part {
 
     pub fn command(&self, name: &str) -> PathBuf {
         self.root.join("bin").join(name)
+    }
+
+    /// Is there anything of that name, a link to nowhere included?
+    fn has_command(&self, name: &str) -> bool {
+        self.command(name).symlink_metadata().is_ok()
     }
 
     /// The file that importing a package of this part must come from. The directory's number is
@@ -215,18 +242,23 @@ fn python_of(config: &Config, kind: Kind, version: &Version) -> Option<String> {
 /// The console scripts that a distribution recorded, in `entry_points.txt` of its metadata
 /// (packaging.python.org, "Entry points specification"). `None`: it is not there.
 fn declared_commands(root: &Path, package: &Package) -> Option<Vec<String>> {
+    let dir = metadata_of(root, package)?;
+    // A distribution without any has no such file.
+    let text = fs::read_to_string(dir.join("entry_points.txt")).unwrap_or_default();
+    Some(console_scripts(&text))
+}
+
+/// The directory with the metadata of a distribution.
+fn metadata_of(root: &Path, package: &Package) -> Option<PathBuf> {
     let prefix = format!("{}-", package.module);
     let metadata = |name: &str| name.starts_with(&prefix) && name.ends_with(".dist-info");
-    let dir = fs::read_dir(root.join("lib"))
+    fs::read_dir(root.join("lib"))
         .ok()?
         .filter_map(|entry| fs::read_dir(entry.ok()?.path().join("site-packages")).ok())
         .flatten()
         .filter_map(Result::ok)
-        .find(|entry| metadata(&entry.file_name().to_string_lossy()))?
-        .path();
-    // A distribution without any has no such file.
-    let text = fs::read_to_string(dir.join("entry_points.txt")).unwrap_or_default();
-    Some(console_scripts(&text))
+        .find(|entry| metadata(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path())
 }
 
 fn console_scripts(text: &str) -> Vec<String> {

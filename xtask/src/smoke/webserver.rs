@@ -24,7 +24,7 @@ const WEBSERVER: Serving = Serving { command: "dagster-webserver", args: &[] };
 /// The probes of the server; the later ones need the first.
 pub fn job<'a>(context: &'a Context<'_>, part: &'a Part) -> Job<'a> {
     let names = ["webserver", "server_info", "web page", "graphql", "webserver end"];
-    Job::new(names.map(str::to_owned).to_vec(), move || probes(context, part))
+    Job::new(names.map(str::to_owned).to_vec(), move || probes(context, part)).taking(7)
 }
 
 fn probes(context: &Context<'_>, part: &Part) -> Vec<Probe> {
@@ -40,7 +40,9 @@ fn probes(context: &Context<'_>, part: &Part) -> Vec<Probe> {
     probes.push(Probe::run("server_info", || check_info(&server, context)));
     probes.push(Probe::run("web page", || ui_files::check(&server)));
     probes.push(Probe::run("graphql", || check_graphql(&server, context)));
-    probes.push(Probe::run("webserver end", || stop(server.process, &WEBSERVER.what())));
+    probes.push(Probe::run("webserver end", || {
+        stop(&server.sandbox, server.process, &WEBSERVER.what())
+    }));
     probes
 }
 

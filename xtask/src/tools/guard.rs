@@ -23,8 +23,8 @@ const DONE: &str = "done";
 pub struct Args {
     /// The processes to end: the start of their variable's value
     processes: String,
-    /// The directory to remove
-    scratch: PathBuf,
+    /// The directories to remove
+    dirs: Vec<PathBuf>,
 }
 
 /// A guard that watches over this program. Dropping it sends it away.
@@ -33,15 +33,15 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Starts a guard over all processes of this program and one directory.
-    pub fn start(scratch: &Path) -> Result<Self> {
+    /// Starts a guard over all processes of this program and some directories.
+    pub fn start(dirs: &[&Path]) -> Result<Self> {
         let exe = match cfg!(target_os = "linux") {
             true => PathBuf::from("/proc/self/exe"), // even when it was built anew since
             false => std::env::current_exe().context("failed to find this program")?,
         };
         let child = Command::new(exe)
             .args([COMMAND, process::markers()])
-            .arg(scratch)
+            .args(dirs)
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -71,9 +71,14 @@ pub fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     process::end_marked(&args.processes);
-    match fs::remove_dir_all(&args.scratch) {
+    let removed: Vec<Result<()>> = args.dirs.iter().map(|dir| remove(dir)).collect();
+    removed.into_iter().collect()
+}
+
+fn remove(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("failed to remove `{}`", args.scratch.display()))
+            Err(error).with_context(|| format!("failed to remove `{}`", dir.display()))
         }
         _ => Ok(()),
     }

@@ -20,12 +20,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, WaitOptions};
 
+use super::pace;
 use crate::interrupt;
 
 /// The variable that tells the descendants of one process from all others.
 const MARKER: &str = "XTASK_PROCESS";
-/// How long a process may take to end after SIGTERM.
+/// How long an idle machine gives a process that is dropped to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long SIGKILL may take, which nothing can refuse: a process may be waiting for a disk.
+const KILLED: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(20);
 
 /// What to run. The environment is this one and nothing else.
@@ -106,12 +109,17 @@ impl Process {
     /// When this program was asked to stop.
     pub fn wait(&mut self, deadline: Duration) -> Result<Wait> {
         let until = Instant::now() + deadline;
+        self.wait_until(|| Instant::now() >= until)
+    }
+
+    /// The same, up to when somebody says that it took too long.
+    pub fn wait_until(&mut self, mut is_over: impl FnMut() -> bool) -> Result<Wait> {
         loop {
             if let Some(ended) = self.poll()? {
                 return Ok(Wait::Ended(ended));
             }
             interrupt::check()?;
-            if Instant::now() >= until {
+            if is_over() {
                 return Ok(Wait::Running);
             }
             std::thread::sleep(TICK);
@@ -151,16 +159,27 @@ impl Process {
     ///
     /// # Errors
     /// When this program was asked to stop.
-    pub fn wait_for_all(&mut self, deadline: Duration) -> Result<usize> {
-        let until = Instant::now() + deadline;
+    pub fn wait_for_all(&mut self, mut is_over: impl FnMut() -> bool) -> Result<usize> {
         loop {
             let left = self.left();
-            if left.is_empty() || Instant::now() >= until {
+            if left.is_empty() || is_over() {
                 return Ok(left.len());
             }
             interrupt::check()?;
             std::thread::sleep(TICK);
         }
+    }
+
+    /// The processes of this one that run, itself first.
+    pub fn running(&mut self) -> Vec<Pid> {
+        let mut left = self.left();
+        left.sort_by_key(|pid| *pid != self.group);
+        left
+    }
+
+    /// Where its output goes: see [`stdout_of`] and [`stderr_of`].
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
     /// The processes of this one that run, itself included.
@@ -208,8 +227,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !self.end(Signal::TERM, GRACE) {
-            self.end(Signal::KILL, GRACE);
+        if !self.end(Signal::TERM, GRACE.mul_f64(pace::last())) {
+            self.end(Signal::KILL, KILLED);
         }
         let _ = self.child.try_wait();
     }
@@ -250,7 +269,7 @@ fn marker() -> String {
 
 /// Kills every process of a program that is no more, until there is none or it is given up.
 pub fn end_marked(markers: &str) {
-    let until = Instant::now() + GRACE;
+    let until = Instant::now() + KILLED;
     while Instant::now() < until {
         let left = survivors(None, markers);
         if left.is_empty() {
@@ -395,9 +414,9 @@ mod tests {
         assert!(matches!(wait, Wait::Ended(ended) if ended.status.success()));
         let pids = pids(dir.path());
         assert!(pids.iter().all(|&pid| exists(pid)));
-        assert_eq!(process.wait_for_all(Duration::from_millis(100)).unwrap(), 1);
+        assert_eq!(process.wait_for_all(|| true).unwrap(), 1);
         process.terminate_all();
-        assert_eq!(process.wait_for_all(Duration::from_secs(20)).unwrap(), 0);
+        assert_eq!(process.wait_for_all(|| false).unwrap(), 0);
         assert!(pids.iter().all(|&pid| !exists(pid)));
     }
 
