@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use semver::Version;
 use serde::Deserialize;
 
-use super::requirement::normalised;
+use super::requirement::{Target, normalised};
 use crate::failure::Failure;
 
 /// The file's name, at the top of the repository.
@@ -309,6 +309,15 @@ impl Config {
             .hint("move a `since` or an `until`; upstream's `Requires-Python` says what it allows")
         })?;
         Ok(&entry.version)
+    }
+
+    /// The systems that a version of Dagster is released for, with its Python.
+    ///
+    /// # Errors
+    /// Those of [`Self::python_at`], and for a system or a Python that is none.
+    pub fn targets_at(&self, version: &Version) -> Result<Vec<Target>> {
+        let python = self.python_at(version)?;
+        self.catalog.systems.iter().map(|system| Target::new(system, python)).collect()
     }
 
     /// What the package of an attribute calls itself at a version of Dagster.

@@ -12,6 +12,9 @@ use super::probe::{Checked, Finding};
 use crate::failure::Failure;
 use crate::model::config::{Config, Package, Variant};
 
+/// What an imitation of Dagster has, and Dagster has not: the module says what it is.
+const IMITATION: &str = "imitation.py";
+
 /// How a tree came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -108,6 +111,17 @@ impl Tree {
             python: python_of(config, kind, version),
             parts,
             known,
+        })
+    }
+
+    /// Does the tree say itself that it only imitates Dagster?
+    pub fn is_imitation(&self) -> bool {
+        let part = self.part_of("dagster");
+        part.is_some_and(|part| {
+            let dagster = part.packages.iter().find(|package| package.name == "dagster");
+            dagster.is_some_and(|dagster| {
+                part.module_file(dagster).with_file_name(IMITATION).is_file()
+            })
         })
     }
 
