@@ -109,7 +109,9 @@ pub fn smoke(
     let jobs = match tree.check_installed() {
         Ok(()) => jobs(&context),
         // Every other finding would say the same.
-        Err(finding) => vec![Job::one("installed", move |_| Ok(Err(vec![finding.clone()])))],
+        Err(finding) => {
+            vec![Job::one("installed", move |_| Ok(Err(vec![finding.clone()]))).taking(0)]
+        }
     };
     let probes = runner::run_all(&jobs, &context.budget, options.fail_fast);
     anyhow::ensure!(!probes.is_empty(), "no probe fits `{}`", tree.name);
@@ -149,9 +151,11 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
     let mut jobs: Vec<Job<'a>> = Vec::new();
     for part in &context.tree.parts {
         if part.packages.is_empty() {
-            jobs.push(Job::one(part.label("source"), |_| part.check_source()));
+            jobs.push(Job::one(part.label("source"), |_| part.check_source()).taking(0));
         } else {
-            jobs.push(Job::one(part.label("commands"), |_| part.check_commands(context.tree)));
+            jobs.push(
+                Job::one(part.label("commands"), |_| part.check_commands(context.tree)).taking(0),
+            );
         }
     }
     for part in &context.tree.parts {
@@ -163,8 +167,10 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
         jobs.extend(commands::jobs(context, part));
     }
     if let Some(Together { part, merged, .. }) = &context.together {
-        jobs.push(Job::one(part.name.as_str(), |_| Ok(merged.clone())));
-        jobs.push(Job::one(part.label("commands"), |_| part.check_commands(context.tree)));
+        jobs.push(Job::one(part.name.as_str(), |_| Ok(merged.clone())).taking(0));
+        jobs.push(
+            Job::one(part.label("commands"), |_| part.check_commands(context.tree)).taking(0),
+        );
     }
     if let Some(part) = context.tree.part_of("dagster") {
         jobs.extend(runs::dagster(context, part));
