@@ -1,12 +1,13 @@
-//! `dagster-daemon`: it starts, beats, and says so when asked.
+//! `dagster-daemon`: it starts, beats, says so when asked, and ends by SIGTERM.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::definitions::Definitions;
 use super::probe::{Checked, Finding};
-use super::sandbox::{Sandbox, ended_badly};
+use super::sandbox::{Sandbox, ended_badly, stop};
 use super::tree::Part;
 use crate::interrupt;
 use crate::tools::process::Process;
@@ -16,18 +17,53 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 const LIVENESS: &str = "`dagster-daemon liveness-check`";
 
-/// The command in words.
-pub const WHAT: &str = "`dagster-daemon run`";
+const WHAT: &str = "`dagster-daemon run`";
 
-/// Starts the daemon over a file of definitions; it beats, or the finding says what it did instead.
-pub fn start(
-    sandbox: &Sandbox,
-    part: &Part,
+/// The daemon of one `$DAGSTER_HOME`.
+pub struct Daemon<'a> {
+    sandbox: &'a Sandbox,
+    part: &'a Part,
     definitions: Definitions,
-) -> Result<Result<Process, Vec<Finding>>> {
-    let args = ["run", "-f", definitions.write(sandbox)?];
-    let mut process = sandbox.spec(&part.command("dagster-daemon"), &args).start()?;
-    Ok(wait_until_alive(sandbox, part, &mut process, WHAT)?.map(|_| process))
+    process: RefCell<Option<Process>>,
+}
+
+impl<'a> Daemon<'a> {
+    /// One that does not run yet.
+    pub fn new(sandbox: &'a Sandbox, part: &'a Part, definitions: Definitions) -> Self {
+        Self { sandbox, part, definitions, process: RefCell::default() }
+    }
+
+    /// Starts it; it beats, or the finding says what it did instead.
+    pub fn start(&self) -> Checked {
+        let mut process = self.run()?;
+        let alive = wait_until_alive(self.sandbox, self.part, &mut process, WHAT)?;
+        self.process.replace(alive.is_ok().then_some(process));
+        Ok(alive)
+    }
+
+    /// Ends it and starts it again.
+    pub fn restart(&self) -> Result<()> {
+        if let Err(findings) = self.end()? {
+            findings.into_iter().next().map_or(Ok(()), Err)?;
+        }
+        self.process.replace(Some(self.run()?));
+        Ok(())
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.process.borrow().is_some()
+    }
+
+    /// Ends it, if it runs.
+    pub fn end(&self) -> Checked {
+        let process = self.process.take().context("no daemon runs")?;
+        stop(process, WHAT)
+    }
+
+    fn run(&self) -> Result<Process> {
+        let args = ["run", "-f", self.definitions.write(self.sandbox)?];
+        self.sandbox.spec(&self.part.command("dagster-daemon"), &args).start()
+    }
 }
 
 /// Makes the database of a new `$DAGSTER_HOME`: two processes that do so at the same time get in

@@ -19,13 +19,47 @@ pub fn write(sandbox: &Sandbox) -> Result<&'static str> {
 }
 
 impl Definitions {
-    /// Writes the definitions; returns the file's name, which is also that of the code location.
+    /// The name of the file, which is also that of the code location.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Plain => "definitions.py",
+            Self::Users => "users.py",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Plain => include_str!("python/definitions.py"),
+            Self::Users => include_str!("python/users.py"),
+        }
+    }
+
+    /// Writes the definitions; returns the file's name.
     pub fn write(self, sandbox: &Sandbox) -> Result<&'static str> {
-        let (name, text) = match self {
-            Self::Plain => ("definitions.py", include_str!("python/definitions.py")),
-            Self::Users => ("users.py", include_str!("python/users.py")),
-        };
-        sandbox.write(name, text)?;
-        Ok(name)
+        sandbox.write(self.file(), self.text())?;
+        Ok(self.file())
+    }
+
+    /// The same with one more job in them.
+    pub fn write_with_job(self, sandbox: &Sandbox, name: &str) -> Result<&'static str> {
+        sandbox.write(self.file(), &self.text_with_job(name))?;
+        Ok(self.file())
+    }
+
+    fn text_with_job(self, name: &str) -> String {
+        let job = format!("jobs=[define_asset_job(\"{name}\", \"answer\"), ");
+        self.text().replacen("jobs=[", &job, 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_can_be_added() {
+        for definitions in [Definitions::Plain, Definitions::Users] {
+            assert!(definitions.text_with_job("x").contains("define_asset_job(\"x\", "));
+        }
     }
 }

@@ -2,15 +2,15 @@
 //! daemon of one tree that load the same definitions. All that needs a server runs on this one.
 
 use super::context::Context;
-use super::daemon;
+use super::daemon::{self, Daemon};
 use super::definitions::Definitions;
-use super::probe::{Checked, Job, Probe};
-use super::sandbox::{Sandbox, stop};
+use super::probe::{Job, Probe};
+use super::sandbox::stop;
 use super::server::{Server, start};
-use super::tree::Part;
+use super::tree::{IMITATES, Part};
 use super::ui_files;
+use super::users::{self, Users};
 use super::webserver::{WEBSERVER, check_graphql, check_info};
-use crate::tools::process::Process;
 
 const SERVER: [&str; 4] = ["webserver", "server_info", "web page", "graphql"];
 const SERVER_END: &str = "webserver end";
@@ -23,7 +23,9 @@ pub fn job<'a>(context: &'a Context<'_>, part: &'a Part) -> Option<Job<'a>> {
     let (has_server, has_daemon) = (has("dagster-webserver"), has("dagster"));
     let mut names: Vec<&str> = Vec::new();
     names.extend(SERVER.iter().filter(|_| has_server));
-    names.extend([DAEMON, DAEMON_END].iter().filter(|_| has_daemon));
+    names.extend([DAEMON].iter().filter(|_| has_daemon));
+    names.extend(users::names().filter(|_| has_server && has_daemon));
+    names.extend([DAEMON_END].iter().filter(|_| has_daemon));
     names.extend([SERVER_END].iter().filter(|_| has_server));
     let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
     match (has_server, has_daemon) {
@@ -35,17 +37,43 @@ pub fn job<'a>(context: &'a Context<'_>, part: &'a Part) -> Option<Job<'a>> {
 }
 
 fn both(context: &Context<'_>, part: &Part) -> Vec<Probe> {
-    let definitions =
-        if context.tree.is_imitation() { Definitions::Plain } else { Definitions::Users };
+    let is_imitation = context.tree.is_imitation();
+    let definitions = if is_imitation { Definitions::Plain } else { Definitions::Users };
     let (mut probes, server) = start_server(context, part, definitions);
     let Some(server) = server else { return probes };
-    let mut started = None;
-    probes.push(Probe::run(DAEMON, || {
-        start_daemon(&server.sandbox, part, definitions, &mut started)
-    }));
-    let Some(process) = started else { return probes };
-    probes.push(Probe::run(DAEMON_END, || stop(process, daemon::WHAT)));
+    let why_not = match probes.last() {
+        _ if is_imitation => Some(IMITATES.to_owned()),
+        Some(last) if !last.has_passed() => Some(format!("it needs `{}`", last.name)),
+        _ => None,
+    };
+    probes.extend(with_daemon(&server, part, definitions, why_not));
     probes.push(Probe::run(SERVER_END, || stop(server.process, &WEBSERVER.what())));
+    probes
+}
+
+/// The probes of the daemon, and those of users unless there is a reason to skip them.
+fn with_daemon(
+    server: &Server,
+    part: &Part,
+    definitions: Definitions,
+    why_not: Option<String>,
+) -> Vec<Probe> {
+    let daemon = Daemon::new(&server.sandbox, part, definitions);
+    let restart = || daemon.restart();
+    let users = why_not.is_none().then(|| Users::ask(server, &restart));
+    let mut probes = vec![Probe::run(DAEMON, || daemon.start())];
+    match users.filter(|_| probes[0].has_passed()) {
+        Some(users) => probes.extend(users.probes()),
+        None => {
+            let why = why_not.unwrap_or_else(|| format!("it needs `{DAEMON}`"));
+            probes.extend(users::names().map(|name| Probe::skipped(name, &why)));
+        }
+    }
+    probes.push(if daemon.is_running() {
+        Probe::run(DAEMON_END, || daemon.end())
+    } else {
+        Probe::skipped(DAEMON_END, "no daemon runs")
+    });
     probes
 }
 
@@ -60,16 +88,18 @@ fn server_alone(context: &Context<'_>, part: &Part) -> Vec<Probe> {
 
 /// Where there is no web server.
 fn daemon_alone(context: &Context<'_>, part: &Part) -> Vec<Probe> {
-    let mut started = None;
-    let mut probes = vec![Probe::run(DAEMON, || {
+    let mut made = None;
+    let prepared = Probe::run(DAEMON, || {
         let sandbox = context.sandbox(DAEMON)?;
-        if let Err(finding) = daemon::prepare(&sandbox, part)? {
-            return Ok(Err(vec![finding]));
-        }
-        start_daemon(&sandbox, part, Definitions::Plain, &mut started)
-    })];
-    if let Some(process) = started {
-        probes.push(Probe::run(DAEMON_END, || stop(process, daemon::WHAT)));
+        let prepared = daemon::prepare(&sandbox, part)?;
+        made = Some(sandbox);
+        Ok(prepared.map(|()| String::new()).map_err(|finding| vec![finding]))
+    });
+    let Some(sandbox) = made.filter(|_| prepared.has_passed()) else { return vec![prepared] };
+    let daemon = Daemon::new(&sandbox, part, Definitions::Plain);
+    let mut probes = vec![Probe::run(DAEMON, || daemon.start())];
+    if daemon.is_running() {
+        probes.push(Probe::run(DAEMON_END, || daemon.end()));
     }
     probes
 }
@@ -99,16 +129,4 @@ fn start_server(
         probes.push(Probe::run(graphql, || check_graphql(server, context)));
     }
     (probes, started)
-}
-
-fn start_daemon(
-    sandbox: &Sandbox,
-    part: &Part,
-    definitions: Definitions,
-    started: &mut Option<Process>,
-) -> Checked {
-    Ok(daemon::start(sandbox, part, definitions)?.map(|process| {
-        *started = Some(process);
-        "beats".to_owned()
-    }))
 }

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::api::words;
 use super::context::Context;
 use super::probe::{Checked, Finding};
 use super::server::{Server, Serving};
@@ -68,15 +69,6 @@ fn check_data(body: &Value, version: &str) -> Result<String, Vec<Finding>> {
         Ok(format!("{version}, lists `answer` and `answer_job`"))
     } else {
         Err(findings)
-    }
-}
-
-/// A JSON value in few words.
-fn words(value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match text.char_indices().nth(300) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
     }
 }
 
