@@ -15,6 +15,9 @@ use crate::tools::pace;
 
 /// A command, from its start to its end. The slowest takes 6 s on the reference machine.
 pub const COMMAND: Duration = Duration::from_secs(60);
+/// What an instance does by itself. The slowest is a schedule's tick, which waits for the clock's
+/// next full minute, and the run that it launches.
+pub const ROUND: Duration = Duration::from_secs(120);
 /// A server's answer to one request, which takes less than 1 s.
 pub const ANSWER: Duration = Duration::from_secs(10);
 /// The end of a server after SIGTERM, which takes 2 s.

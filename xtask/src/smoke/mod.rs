@@ -6,6 +6,7 @@
 //! (`report.rs`). They see no variable of ours, no home of ours, and no network but loopback is
 //! needed (`sandbox.rs`). Nothing is built here, and nothing in a tree is written to.
 
+mod api;
 mod budget;
 mod children;
 mod closure;
@@ -16,6 +17,7 @@ mod definitions;
 mod dev;
 mod environment;
 pub mod formats;
+mod instance;
 mod interpreter;
 mod junit;
 mod metadata;
@@ -30,6 +32,7 @@ mod second;
 mod server;
 pub mod tree;
 mod ui_files;
+mod users;
 mod webserver;
 
 use std::path::{Path, PathBuf};
@@ -45,7 +48,7 @@ use self::environment::Together;
 use self::places::Places;
 use self::probe::Job;
 use self::report::Report;
-use self::tree::Tree;
+use self::tree::{IMITATES, Tree};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::model::config;
@@ -53,7 +56,20 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 0] = [];
+pub const ONLY_OF_DAGSTER: [&str; 12] = [
+    "launch a run",
+    "run events",
+    "captured logs",
+    "terminate a run",
+    "failing run",
+    "materialize an asset",
+    "materialize a partition",
+    "sensor",
+    "schedule",
+    "backfill",
+    "wipe an asset",
+    "reload",
+];
 
 /// What every command that smokes takes.
 #[derive(clap::Args, Clone, Default)]
@@ -141,7 +157,7 @@ pub fn smoke(
 /// Leaves a job out where the tree is an imitation.
 #[allow(dead_code)] // TODO-USERS
 fn only_of_dagster<'a>(context: &Context<'_>, job: Job<'a>) -> Job<'a> {
-    if context.tree.is_imitation() { job.left_out("this Dagster is an imitation") } else { job }
+    if context.tree.is_imitation() { job.left_out(IMITATES) } else { job }
 }
 
 /// All probes; what says most about what is wrong comes first, and is the headline.
@@ -168,7 +184,6 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
     }
     if let Some(part) = context.tree.part_of("dagster") {
         jobs.extend(runs::dagster(context, part));
-        jobs.push(daemon::job(context, part));
     }
     if let Some(part) = context.tree.part_of("dagster-graphql") {
         jobs.push(runs::graphql(context, part));
@@ -178,9 +193,10 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
     if let Some(part) = context.tree.part_of("dagster") {
         jobs.push(children::job(context, merged.unwrap_or(part)));
     }
+    let last = context.tree.part_of("dagster-webserver").or(context.tree.part_of("dagster"));
+    jobs.extend(merged.or(last).and_then(|part| instance::job(context, part)));
     if let Some(part) = context.tree.part_of("dagster-webserver") {
         let part = merged.unwrap_or(part);
-        jobs.push(webserver::job(context, part));
         // `dagster` starts the other.
         if part.packages.iter().any(|package| package.name == "dagster") {
             jobs.push(dev::job(context, part.clone(), str::to_owned));

@@ -79,6 +79,13 @@ fn limits(command_seconds: u64) -> config::Smoke {
 }
 
 #[test]
+fn what_an_imitation_leaves_out_is_allowed_by_name() {
+    for name in users::names() {
+        assert!(ONLY_OF_DAGSTER.contains(&name), "{name}");
+    }
+}
+
+#[test]
 fn a_good_tree_has_no_finding() {
     let fake = Fake::new("1.9.12");
     assert_eq!(fake.findings(&fake.tree("1.9.12"), 60), [""; 0]);

@@ -14,6 +14,8 @@ use crate::model::config::{Config, Package, Variant};
 
 /// What an imitation of Dagster has, and Dagster has not: the module says what it is.
 const IMITATION: &str = "imitation.py";
+/// Why an imitation is not asked.
+pub const IMITATES: &str = "this Dagster is an imitation";
 
 /// How a tree came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
