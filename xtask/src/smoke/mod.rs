@@ -13,9 +13,11 @@ mod context;
 mod daemon;
 mod definitions;
 mod dev;
+mod documents;
 mod environment;
 pub mod formats;
 mod interpreter;
+mod javascript;
 mod metadata;
 mod neighbours;
 mod probe;
@@ -27,6 +29,7 @@ mod second;
 mod server;
 pub mod tree;
 mod ui_files;
+mod ui_operations;
 mod webserver;
 
 use std::path::Path;
@@ -49,7 +52,7 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 0] = [];
+pub const ONLY_OF_DAGSTER: [&str; 1] = [ui_operations::NAME];
 
 /// What every command that smokes takes.
 #[derive(clap::Args, Clone, Default)]
@@ -92,8 +95,8 @@ pub fn smoke(
         together: environment::of(tree, &dir.join("together"))?,
         pair: environment::pair(tree, &dir.join("pair"))?,
         scratch: dir,
-        budget,
         end: start + Duration::from_secs(budget.seconds),
+        budget,
         checkout,
         last,
         closure: Mutex::new(None),

@@ -51,8 +51,8 @@ impl Fake {
         let context = Context {
             tree,
             scratch: scratch.path().to_owned(),
-            budget,
             end: Instant::now() + Duration::from_secs(budget.seconds),
+            budget,
             checkout: None,
             last: None,
             together: None,
@@ -76,7 +76,12 @@ impl Fake {
 }
 
 fn budget(command_seconds: u64) -> config::Smoke {
-    config::Smoke { command_seconds, seconds: 600, closure_percent: 25 }
+    config::Smoke {
+        command_seconds,
+        seconds: 600,
+        closure_percent: 25,
+        broken_operations: Vec::new(),
+    }
 }
 
 #[test]

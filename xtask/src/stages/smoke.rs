@@ -158,7 +158,7 @@ fn check(
     let last = variant.map(|variant| last(checkout, variant)).transpose()?.flatten();
     let scratch = scratch()?;
     let _guard = Guard::start(scratch.path())?;
-    gate::smoke(tree, scratch, checkout.config.smoke, Some(&checkout.root), last, options)
+    gate::smoke(tree, scratch, checkout.config.smoke.clone(), Some(&checkout.root), last, options)
 }
 
 fn scratch() -> Result<TempDir> {
