@@ -1,13 +1,12 @@
-//! `dagster-daemon`: it starts, beats, says so when asked, and ends by SIGTERM.
+//! `dagster-daemon`: it starts, beats, and says so when asked.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::context::Context;
-use super::definitions;
-use super::probe::{Checked, Finding, Job, Probe};
-use super::sandbox::{Sandbox, ended_badly, stop};
+use super::definitions::Definitions;
+use super::probe::{Checked, Finding};
+use super::sandbox::{Sandbox, ended_badly};
 use super::tree::Part;
 use crate::interrupt;
 use crate::tools::process::Process;
@@ -17,30 +16,18 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 const LIVENESS: &str = "`dagster-daemon liveness-check`";
 
-pub fn job<'a>(context: &'a Context<'_>, part: &'a Part) -> Job<'a> {
-    let names = ["daemon", "daemon end"].map(str::to_owned);
-    Job::new(names.to_vec(), move || probes(context, part))
-}
+/// The command in words.
+pub const WHAT: &str = "`dagster-daemon run`";
 
-fn probes(context: &Context<'_>, part: &Part) -> Vec<Probe> {
-    let what = "`dagster-daemon run`";
-    let mut started = None;
-    let mut probes = vec![Probe::run("daemon", || {
-        let sandbox = context.sandbox("daemon")?;
-        if let Err(finding) = prepare(&sandbox, part)? {
-            return Ok(Err(vec![finding]));
-        }
-        let file = definitions::write(&sandbox)?;
-        let args = ["run", "-f", file];
-        let mut process = sandbox.spec(&part.command("dagster-daemon"), &args).start()?;
-        let alive = wait_until_alive(&sandbox, part, &mut process, what)?;
-        started = Some(process);
-        Ok(alive)
-    })];
-    if let Some(process) = started.filter(|_| probes[0].has_passed()) {
-        probes.push(Probe::run("daemon end", || stop(process, what)));
-    }
-    probes
+/// Starts the daemon over a file of definitions; it beats, or the finding says what it did instead.
+pub fn start(
+    sandbox: &Sandbox,
+    part: &Part,
+    definitions: Definitions,
+) -> Result<Result<Process, Vec<Finding>>> {
+    let args = ["run", "-f", definitions.write(sandbox)?];
+    let mut process = sandbox.spec(&part.command("dagster-daemon"), &args).start()?;
+    Ok(wait_until_alive(sandbox, part, &mut process, WHAT)?.map(|_| process))
 }
 
 /// Makes the database of a new `$DAGSTER_HOME`: two processes that do so at the same time get in

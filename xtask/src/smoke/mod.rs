@@ -16,6 +16,7 @@ mod dev;
 mod documents;
 mod environment;
 pub mod formats;
+mod instance;
 mod interpreter;
 mod javascript;
 mod metadata;
@@ -157,7 +158,6 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
     }
     if let Some(part) = context.tree.part_of("dagster") {
         jobs.extend(runs::dagster(context, part));
-        jobs.push(daemon::job(context, part));
     }
     if let Some(part) = context.tree.part_of("dagster-graphql") {
         jobs.push(runs::graphql(context, part));
@@ -167,9 +167,10 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
     if let Some(part) = context.tree.part_of("dagster") {
         jobs.push(children::job(context, merged.unwrap_or(part)));
     }
+    let last = context.tree.part_of("dagster-webserver").or(context.tree.part_of("dagster"));
+    jobs.extend(merged.or(last).and_then(|part| instance::job(context, part)));
     if let Some(part) = context.tree.part_of("dagster-webserver") {
         let part = merged.unwrap_or(part);
-        jobs.push(webserver::job(context, part));
         // `dagster` starts the other.
         if part.packages.iter().any(|package| package.name == "dagster") {
             jobs.push(dev::job(context, part.clone(), str::to_owned));
