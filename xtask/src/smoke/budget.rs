@@ -34,7 +34,7 @@ pub struct Budget {
 
 impl Budget {
     /// Starts the clock, and measures the machine, which writes to a directory for that.
-    pub fn start(limits: config::Smoke, dir: &Path) -> Self {
+    pub fn start(limits: &config::Smoke, dir: &Path) -> Self {
         pace::measure(dir);
         Self {
             ceiling: Duration::from_secs(limits.command_seconds),
@@ -144,8 +144,9 @@ mod tests {
 
     fn budget(ceiling: u64) -> (tempfile::TempDir, Budget) {
         let dir = tempfile::tempdir().unwrap();
-        let limits = config::Smoke { command_seconds: ceiling, seconds: 600, closure_percent: 25 };
-        let budget = Budget::start(limits, dir.path());
+        let limits =
+            config::Smoke { command_seconds: ceiling, seconds: 600, ..config::Smoke::default() };
+        let budget = Budget::start(&limits, dir.path());
         (dir, budget)
     }
 

@@ -1,17 +1,16 @@
 //! What a tree's interpreter is, what its distributions declare, and what of it can be imported:
 //! asked in the bare interpreter, on the path of the part's commands.
 
-use std::ffi::OsString;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::context::Context;
-use super::interpreter::{Python, learn};
+use super::interpreter::{Python, ask, learn};
 use super::probe::{Checked, Finding, Job, Probe};
 use super::sandbox::Sandbox;
 use super::tree::{Part, Tree};
+use super::ui_operations;
 use crate::model::config::Package;
 
 const REQUIREMENTS: &str = include_str!("python/requirements.py");
@@ -29,7 +28,8 @@ struct Answer {
 /// them.
 pub fn job<'a>(context: &'a Context<'_>, part: &'a Part) -> Job<'a> {
     let names = ["interpreter", "requirements", "imports"].map(|name| part.label(name));
-    Job::new(names.to_vec(), move || probes(context, part)).taking(4)
+    let ui = part.web_ui().map(|_| ui_operations::NAME.to_owned());
+    Job::new(names.into_iter().chain(ui).collect(), move || probes(context, part)).taking(8)
 }
 
 fn probes(context: &Context<'_>, part: &Part) -> Vec<Probe> {
@@ -49,6 +49,9 @@ fn probes(context: &Context<'_>, part: &Part) -> Vec<Probe> {
         probes.push(Probe::run(&name, || requirements(context, part, &python, &name)));
         let name = part.label("imports");
         probes.push(Probe::run(&name, || imports(context, part, &python, &name)));
+        if let Some(ui) = part.web_ui() {
+            probes.push(ui_operations::probe(context, &ui, &python));
+        }
     }
     probes
 }
@@ -86,7 +89,7 @@ fn reached<'t>(tree: &'t Tree, part: &Part) -> Vec<(&'t Part, &'t Package)> {
         .collect()
 }
 
-/// Runs a script of ours in the bare interpreter, on the command's path.
+/// Has a script of ours look at what `key` says.
 fn script(
     sandbox: &Sandbox,
     python: &Python,
@@ -95,21 +98,11 @@ fn script(
     value: Value,
     name: &str,
 ) -> Result<Result<usize, Vec<Finding>>> {
-    let script = sandbox.write("probe.py", text)?;
-    let mut task = Map::new();
-    task.insert("path".to_owned(), json!(python.path));
-    task.insert(key.to_owned(), value);
-    let task = sandbox.write("task.json", &Value::from(task).to_string())?;
-    let args = [OsString::from("-IB"), script.into_os_string(), task.into_os_string()];
-    let spec = sandbox.spec(&python.executable, &args);
-    let ended = match sandbox.run_well(name, &spec)? {
-        Ok(ended) => ended,
+    let task = [(key.to_owned(), value)].into_iter().collect();
+    let checked: Answer = match ask(sandbox, python, text, task, name)? {
+        Ok(checked) => checked,
         Err(finding) => return Ok(Err(vec![finding])),
     };
-    // Whatever is imported may print on its way.
-    let line = ended.stdout.lines().last().unwrap_or_default();
-    let checked: Answer =
-        serde_json::from_str(line).with_context(|| format!("failed to read `{line}`"))?;
     if checked.problems.is_empty() {
         return Ok(Ok(checked.count));
     }

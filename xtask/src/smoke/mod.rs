@@ -15,10 +15,12 @@ mod context;
 mod daemon;
 mod definitions;
 mod dev;
+mod documents;
 mod environment;
 pub mod formats;
 mod instance;
 mod interpreter;
+mod javascript;
 mod junit;
 mod metadata;
 mod neighbours;
@@ -32,6 +34,7 @@ mod second;
 mod server;
 pub mod tree;
 mod ui_files;
+mod ui_operations;
 mod users;
 mod webserver;
 
@@ -56,7 +59,8 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 12] = [
+pub const ONLY_OF_DAGSTER: [&str; 13] = [
+    ui_operations::NAME,
     "launch a run",
     "run events",
     "captured logs",
@@ -103,7 +107,7 @@ pub struct Options {
 pub fn smoke(
     tree: &Tree,
     places: Places,
-    limits: config::Smoke,
+    limits: &config::Smoke,
     checkout: Option<&Path>,
     last: Option<Last>,
     options: &Options,
