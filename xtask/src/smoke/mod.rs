@@ -11,12 +11,13 @@ mod closure;
 mod commands;
 mod context;
 mod daemon;
+mod declared;
 mod definitions;
 mod dev;
 mod environment;
 pub mod formats;
+mod installed;
 mod interpreter;
-mod metadata;
 mod neighbours;
 mod probe;
 pub mod report;
@@ -49,7 +50,7 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 0] = [];
+pub const ONLY_OF_DAGSTER: [&str; 2] = ["migrations", "migrations of dagster"];
 
 /// What every command that smokes takes.
 #[derive(clap::Args, Clone, Default)]
@@ -141,8 +142,8 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
         }
     }
     for part in &context.tree.parts {
-        if part.packages.iter().any(|package| !package.commands.is_empty()) {
-            jobs.push(metadata::job(context, part));
+        if part.has_commands() {
+            jobs.push(installed::job(context, part));
         }
     }
     for part in &context.tree.parts {
