@@ -11,19 +11,19 @@ use super::tree::Tree;
 use crate::model::config::Package;
 use crate::model::project::{self, COMPUTED, FILES, LARGEST};
 
-/// The requirements of packages, by their names, without those that the source computes. Empty where
-/// no part of the tree is a source.
+/// The requirements of packages, by their names, without those that the source computes. `None`: no
+/// part of the tree is a source.
 ///
 /// # Errors
 /// For a file of the source that cannot be read as what it is.
 pub fn requirements<'p>(
     tree: &Tree,
     packages: &[&'p Package],
-) -> Result<BTreeMap<&'p str, Vec<String>>> {
-    let mut found = BTreeMap::new();
+) -> Result<Option<BTreeMap<&'p str, Vec<String>>>> {
     let Some(source) = tree.parts.iter().find(|part| part.packages.is_empty()) else {
-        return Ok(found);
+        return Ok(None);
     };
+    let mut found = BTreeMap::new();
     for package in packages {
         let texts: BTreeMap<String, String> = FILES
             .iter()
@@ -37,7 +37,7 @@ pub fn requirements<'p>(
             found.insert(&*package.name, lines.filter(|line| !line.contains(COMPUTED)).collect());
         }
     }
-    Ok(found)
+    Ok(Some(found))
 }
 
 /// The text of a file that is no larger than such files are.

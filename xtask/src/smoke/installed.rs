@@ -19,7 +19,7 @@ use super::context::Context;
 use super::declared;
 use super::interpreter::{Python, learn};
 use super::probe::{Finding, Job, Outcome, Probe};
-use super::tree::{Part, Tree};
+use super::tree::{Kind, Part, Tree};
 use crate::model::config::Package;
 
 /// The scripts, by the names of their files.
@@ -168,7 +168,9 @@ fn task(
     let before = earlier(tree, part).map_or(0, |earlier| reached_parts(tree, earlier).len());
     let own: Vec<&Package> =
         reached_parts(tree, part)[before..].iter().flat_map(|part| &part.packages).collect();
-    let upstream = declared::requirements(tree, &own)?;
+    // The metadata in a virtual environment is upstream's.
+    let upstream = declared::requirements(tree, &own)?
+        .or_else(|| (tree.kind == Kind::Venv).then(BTreeMap::new));
     let own: BTreeMap<&str, &str> =
         own.iter().map(|package| (&*package.name, &*package.module)).collect();
     Ok(json!({

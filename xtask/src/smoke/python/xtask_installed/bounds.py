@@ -1,9 +1,10 @@
 """Are the versions that are there within the bounds that our distributions declare?
 
 The metadata that is installed is kept by whoever installs it: pip refuses, and so does nixpkgs' check of
-a wheel, so a bound there that does not hold is a fault. nixpkgs takes bounds away before (`pythonRelaxDeps`).
-Where upstream's source is part of the tree, it says what they were: what is outside of those only is named,
-and is no fault. Bounds of other distributions are their packagers' business.
+a wheel, so a bound there that does not hold is a fault. nixpkgs' hook takes bounds away before
+(`pythonRelaxDeps`). Where upstream's source is part of the tree, it says what they were: what is outside of
+those only is named, and is no fault; elsewhere the answer says that it was not known. Bounds of other
+distributions are their packagers' business.
 """
 
 import re
@@ -47,11 +48,13 @@ def check(task):
         for needed, (version, bounds) in wrong.items():
             what = "`%s`, which `%s` requires" % (needed, name)
             problems.append([what, "a version %s" % bounds, version])
-        beyond, _ = outside(found, task["upstream"].get(name, []))
+        beyond, _ = outside(found, (task["upstream"] or {}).get(name, []))
         for needed, pair in beyond.items():
             if needed not in wrong:
                 relaxed[needed] = pair
     words = "%d hold" % total
+    if task["upstream"] is None:
+        words += ", of those that packaging left"
     if relaxed:
         each = ("%s %s %s" % (name, *pair) for name, pair in sorted(relaxed.items()))
         words += "; outside upstream's bounds, relaxed: " + ", ".join(each)

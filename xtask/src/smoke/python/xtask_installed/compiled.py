@@ -81,11 +81,12 @@ def is_library(folder, name):
 
 def folders(path):
     """Every directory on a path, without those of Python itself."""
-    python = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
-    python |= {os.path.join(place, "lib-dynload") for place in python}
+    own = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
+    own |= {os.path.join(place, "lib-dynload") for place in own}
+    own = {os.path.realpath(place) for place in own}
     seen = set()
     for root in path:
-        if os.path.realpath(root) in python:
+        if os.path.realpath(root) in own:
             continue
         for folder, names, files in os.walk(root, followlinks=True):
             real = os.path.realpath(folder)

@@ -6,8 +6,8 @@ Input, a JSON file:
     versions    of every distribution of ours that the command can see, name -> version
     modules     their modules, name -> the file that it must come from
     own         the distributions, among these, that are looked at closely, name -> module
-    upstream    what upstream's source requires, name -> requirements; without those of which that is
-                not known
+    upstream    what upstream's source requires, name -> requirements, where metadata may say less; null
+                where it does and there is no source
     checks      names of the checks
     answers     the file that the answers go to
 
