@@ -13,16 +13,17 @@ mod closure;
 mod commands;
 mod context;
 mod daemon;
+mod declared;
 mod definitions;
 mod dev;
 mod documents;
 mod environment;
 pub mod formats;
+mod installed;
 mod instance;
 mod interpreter;
 mod javascript;
 mod junit;
-mod metadata;
 mod neighbours;
 pub mod places;
 mod probe;
@@ -59,7 +60,9 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 13] = [
+pub const ONLY_OF_DAGSTER: [&str; 15] = [
+    "migrations",
+    "migrations of dagster",
     ui_operations::NAME,
     "launch a run",
     "run events",
@@ -175,8 +178,8 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
         }
     }
     for part in &context.tree.parts {
-        if part.packages.iter().any(|package| !package.commands.is_empty()) {
-            jobs.push(metadata::job(context, part));
+        if part.has_commands() {
+            jobs.push(installed::job(context, part));
         }
     }
     for part in &context.tree.parts {

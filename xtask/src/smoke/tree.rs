@@ -165,6 +165,10 @@ impl Part {
         if self.name.is_empty() { probe.to_owned() } else { format!("{probe} of {}", self.name) }
     }
 
+    pub fn has_commands(&self) -> bool {
+        self.packages.iter().any(|package| !package.commands.is_empty())
+    }
+
     pub fn command(&self, name: &str) -> PathBuf {
         self.root.join("bin").join(name)
     }
