@@ -7,6 +7,7 @@ use semver::Version;
 use serde::Deserialize;
 
 use super::requirement::{Target, normalised};
+use super::upstreams_faults::BrokenOperation;
 use crate::failure::Failure;
 
 /// The file's name, at the top of the repository.
@@ -57,8 +58,8 @@ pub struct Limits {
     pub archive_entries: u64,
 }
 
-/// Limits of the smoke test.
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// Budgets of the smoke test, and what it lets through.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Smoke {
     /// Seconds that one wait may take on the slowest machine.
@@ -67,6 +68,9 @@ pub struct Smoke {
     pub seconds: u64,
     /// Percent that a closure may grow or shrink by, from one release to the next.
     pub closure_percent: u8,
+    /// Operations of the web UI that upstream ships broken.
+    #[serde(default)]
+    pub broken_operations: Vec<BrokenOperation>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -184,6 +188,8 @@ impl Config {
             anyhow::ensure!(self.variants.contains_key(&variant), "expected `[variant.{variant}]`");
         }
         anyhow::ensure!(is_catalog_name(&self.catalog.org), catalog_name_error(&self.catalog.org));
+        BrokenOperation::check(&self.smoke.broken_operations)
+            .context("in `[[smoke.broken_operations]]`")?;
         self.check_systems().context("in `catalog.systems`")?;
         self.check_names().context("in `nixpkgs`")?;
         for placeholder in ["{major}", "{minor}"] {

@@ -15,6 +15,9 @@ use crate::tools::pace;
 
 /// A command, from its start to its end. The slowest takes 6 s on the reference machine.
 pub const COMMAND: Duration = Duration::from_secs(60);
+/// What an instance does by itself. The slowest is a schedule's tick, which waits for the clock's
+/// next full minute, and the run that it launches.
+pub const ROUND: Duration = Duration::from_secs(120);
 /// A server's answer to one request, which takes less than 1 s.
 pub const ANSWER: Duration = Duration::from_secs(10);
 /// The end of a server after SIGTERM, which takes 2 s.
@@ -34,7 +37,7 @@ pub struct Budget {
 
 impl Budget {
     /// Starts the clock, and measures the machine, which writes to a directory for that.
-    pub fn start(limits: config::Smoke, dir: &Path) -> Self {
+    pub fn start(limits: &config::Smoke, dir: &Path) -> Self {
         pace::measure(dir);
         Self {
             ceiling: Duration::from_secs(limits.command_seconds),
@@ -144,8 +147,9 @@ mod tests {
 
     fn budget(ceiling: u64) -> (tempfile::TempDir, Budget) {
         let dir = tempfile::tempdir().unwrap();
-        let limits = config::Smoke { command_seconds: ceiling, seconds: 600, closure_percent: 25 };
-        let budget = Budget::start(limits, dir.path());
+        let limits =
+            config::Smoke { command_seconds: ceiling, seconds: 600, ..config::Smoke::default() };
+        let budget = Budget::start(&limits, dir.path());
         (dir, budget)
     }
 

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::daemon;
+use super::definitions::Definitions;
 use super::probe::{Job, Probe};
 use super::sandbox::stop;
 use super::server::{Serving, start};
@@ -22,7 +23,7 @@ fn probes(context: &Context<'_>, names: &[String; 3], part: &Part) -> Vec<Probe>
         if let Err(finding) = daemon::prepare(&context.sandbox(name)?, part)? {
             return Ok(Err(vec![finding]));
         }
-        Ok(start(context, name, part, &DEV)?.map(|server| {
+        Ok(start(context, name, part, &DEV, Definitions::Plain)?.map(|server| {
             let found = format!("answers at {}", server.url);
             started = Some(server);
             found

@@ -6,19 +6,24 @@
 //! (`report.rs`). They see no variable of ours, no home of ours, and no network but loopback is
 //! needed (`sandbox.rs`). Nothing is built here, and nothing in a tree is written to.
 
+mod api;
 mod budget;
 mod children;
 mod closure;
 mod commands;
 mod context;
 mod daemon;
+mod declared;
 mod definitions;
 mod dev;
+mod documents;
 mod environment;
 pub mod formats;
+mod installed;
+mod instance;
 mod interpreter;
+mod javascript;
 mod junit;
-mod metadata;
 mod neighbours;
 pub mod places;
 mod probe;
@@ -30,6 +35,8 @@ mod second;
 mod server;
 pub mod tree;
 mod ui_files;
+mod ui_operations;
+mod users;
 mod webserver;
 
 use std::path::{Path, PathBuf};
@@ -45,7 +52,7 @@ use self::environment::Together;
 use self::places::Places;
 use self::probe::Job;
 use self::report::Report;
-use self::tree::Tree;
+use self::tree::{IMITATES, Tree};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::model::config;
@@ -53,7 +60,23 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 0] = [];
+pub const ONLY_OF_DAGSTER: [&str; 15] = [
+    "migrations",
+    "migrations of dagster",
+    ui_operations::NAME,
+    "launch a run",
+    "run events",
+    "captured logs",
+    "terminate a run",
+    "failing run",
+    "materialize an asset",
+    "materialize a partition",
+    "sensor",
+    "schedule",
+    "backfill",
+    "wipe an asset",
+    "reload",
+];
 
 /// What every command that smokes takes.
 #[derive(clap::Args, Clone, Default)]
@@ -87,7 +110,7 @@ pub struct Options {
 pub fn smoke(
     tree: &Tree,
     places: Places,
-    limits: config::Smoke,
+    limits: &config::Smoke,
     checkout: Option<&Path>,
     last: Option<Last>,
     options: &Options,
@@ -143,7 +166,7 @@ pub fn smoke(
 /// Leaves a job out where the tree is an imitation.
 #[allow(dead_code)] // TODO-USERS
 fn only_of_dagster<'a>(context: &Context<'_>, job: Job<'a>) -> Job<'a> {
-    if context.tree.is_imitation() { job.left_out("this Dagster is an imitation") } else { job }
+    if context.tree.is_imitation() { job.left_out(IMITATES) } else { job }
 }
 
 /// All probes; what says most about what is wrong comes first, and is the headline.
@@ -159,8 +182,8 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
         }
     }
     for part in &context.tree.parts {
-        if part.packages.iter().any(|package| !package.commands.is_empty()) {
-            jobs.push(metadata::job(context, part));
+        if part.has_commands() {
+            jobs.push(installed::job(context, part));
         }
     }
     for part in &context.tree.parts {
@@ -174,7 +197,6 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
     }
     if let Some(part) = context.tree.part_of("dagster") {
         jobs.extend(runs::dagster(context, part));
-        jobs.push(daemon::job(context, part));
     }
     if let Some(part) = context.tree.part_of("dagster-graphql") {
         jobs.push(runs::graphql(context, part));
@@ -184,9 +206,10 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
     if let Some(part) = context.tree.part_of("dagster") {
         jobs.push(children::job(context, merged.unwrap_or(part)));
     }
+    let last = context.tree.part_of("dagster-webserver").or(context.tree.part_of("dagster"));
+    jobs.extend(merged.or(last).and_then(|part| instance::job(context, part)));
     if let Some(part) = context.tree.part_of("dagster-webserver") {
         let part = merged.unwrap_or(part);
-        jobs.push(webserver::job(context, part));
         // `dagster` starts the other.
         if part.packages.iter().any(|package| package.name == "dagster") {
             jobs.push(dev::job(context, part.clone(), str::to_owned));

@@ -33,6 +33,18 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Inside a probe that goes step by step, the first finding ends it like any other error.
+impl std::error::Error for Finding {}
+
+/// What a probe found that goes step by step.
+pub fn checked(result: Result<String>) -> Checked {
+    match result.map_err(|error| error.downcast::<Finding>()) {
+        Ok(found) => Ok(Ok(found)),
+        Err(Ok(finding)) => Ok(Err(vec![finding])),
+        Err(Err(error)) => Err(error),
+    }
+}
+
 /// What a probe found, in a few words, or everything that is wrong. The outer error is for what
 /// kept it from looking.
 pub type Checked = Result<Result<String, Vec<Finding>>>;
@@ -175,5 +187,12 @@ mod tests {
         let probe = Probe::run("x", || anyhow::bail!("no such file"));
         let Outcome::Failed(findings) = probe.outcome else { panic!("it passed") };
         assert_eq!(findings[0].to_string(), "x: expected it to run, found no such file");
+    }
+
+    #[test]
+    fn a_finding_ends_a_probe_like_an_error() {
+        let finding = || Finding::new("x", "1", "2");
+        assert_eq!(checked(Err(finding().into())).unwrap(), Err(vec![finding()]));
+        assert!(checked(Err(anyhow::anyhow!("no such file"))).is_err());
     }
 }

@@ -70,8 +70,8 @@ mod tests {
 
     fn run(jobs: &[Job<'_>], seconds: u64, fail_fast: bool) -> Vec<Probe> {
         let dir = tempfile::tempdir().unwrap();
-        let limits = config::Smoke { command_seconds: 60, seconds, closure_percent: 25 };
-        run_all(jobs, &Budget::start(limits, dir.path()), fail_fast)
+        let limits = config::Smoke { command_seconds: 60, seconds, ..config::Smoke::default() };
+        run_all(jobs, &Budget::start(&limits, dir.path()), fail_fast)
     }
 
     #[test]

@@ -11,7 +11,7 @@ use ureq::Agent;
 
 use super::budget::{ANSWER, COMMAND};
 use super::context::Context;
-use super::definitions;
+use super::definitions::Definitions;
 use super::probe::Finding;
 use super::sandbox::{Sandbox, ended_badly, late};
 use super::tree::Part;
@@ -59,12 +59,13 @@ pub fn start(
     probe: &str,
     part: &Part,
     serving: &Serving,
+    definitions: Definitions,
 ) -> Result<Result<Server, Vec<Finding>>> {
     let what = serving.what();
     let mut starts = 1;
     loop {
         let sandbox = context.sandbox(probe)?;
-        match start_at(sandbox, part, serving, free_port()?)? {
+        match start_at(sandbox, part, serving, definitions)? {
             Err(Silent::Ended(ended)) if starts < STARTS && is_clash(&ended) => starts += 1,
             Err(Silent::Ended(ended)) => {
                 return Ok(Err(vec![Finding::new(what, "it to run", ended_badly(&ended))]));
@@ -86,10 +87,10 @@ fn start_at(
     sandbox: Sandbox,
     part: &Part,
     serving: &Serving,
-    port: u16,
+    definitions: Definitions,
 ) -> Result<Result<Server, Silent>> {
-    let file = definitions::write(&sandbox)?;
-    let port = port.to_string();
+    let file = definitions.write(&sandbox)?;
+    let port = free_port()?.to_string();
     let options = ["-h", "127.0.0.1", "-p", &port, "-f", file];
     let args: Vec<&str> = serving.args.iter().chain(&options).copied().collect();
     let process = sandbox.spec(&part.command(serving.command), &args).start()?;

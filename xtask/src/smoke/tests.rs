@@ -51,7 +51,7 @@ impl Fake {
             tree,
             scratch: scratch.path().to_owned(),
             temporary: scratch.path().join("t"),
-            budget: Budget::start(limits(command_seconds), scratch.path()),
+            budget: Budget::start(&limits(command_seconds), scratch.path()),
             checkout: None,
             last: None,
             together: None,
@@ -75,7 +75,14 @@ impl Fake {
 }
 
 fn limits(command_seconds: u64) -> config::Smoke {
-    config::Smoke { command_seconds, seconds: 600, closure_percent: 25 }
+    config::Smoke { command_seconds, seconds: 600, closure_percent: 25, ..config::Smoke::default() }
+}
+
+#[test]
+fn what_an_imitation_leaves_out_is_allowed_by_name() {
+    for name in users::names() {
+        assert!(ONLY_OF_DAGSTER.contains(&name), "{name}");
+    }
 }
 
 #[test]
@@ -162,7 +169,8 @@ fn a_failure_keeps_the_logs_and_names_them() {
     fake.script("dagster", DEVELOPMENT);
     let tree = fake.tree("1.9.12");
     let (report, failure) =
-        smoke(&tree, Places::make().unwrap(), limits(60), None, None, &Options::default()).unwrap();
+        smoke(&tree, Places::make().unwrap(), &limits(60), None, None, &Options::default())
+            .unwrap();
     assert!(!report.has_passed());
     let error = failure.unwrap().into();
     let text = failure::render(&error);
@@ -202,7 +210,7 @@ fn where_nothing_is_installed_that_is_all_there_is_to_say() {
     let tree = fake.tree("1.9.12");
     let options = Options { logs: Some(fake.dir.path().join("logs")), ..Options::default() };
     let (report, failure) =
-        smoke(&tree, Places::make().unwrap(), limits(60), None, None, &options).unwrap();
+        smoke(&tree, Places::make().unwrap(), &limits(60), None, None, &options).unwrap();
     assert_eq!(report.probes.len(), 1);
     let text = failure::render(&failure.unwrap().into());
     let root = fake.dir.path().display().to_string();

@@ -14,6 +14,8 @@ use crate::model::config::{Config, Package, Variant};
 
 /// What an imitation of Dagster has, and Dagster has not: the module says what it is.
 const IMITATION: &str = "imitation.py";
+/// Why an imitation is not asked.
+pub const IMITATES: &str = "this Dagster is an imitation";
 
 /// How a tree came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct Tree {
     pub parts: Vec<Part>,
     /// Commands of all packages of this version, in whatever part.
     pub known: BTreeSet<String>,
+    /// Operations of the web UI that upstream ships broken at this version.
+    pub broken_operations: Vec<String>,
 }
 
 /// One root: a directory with its own `bin/`, whose commands see what they need by themselves.
@@ -90,6 +94,7 @@ impl Tree {
             python: python_of(config, Kind::Flox, version),
             parts,
             known,
+            broken_operations: broken_operations_of(config, version),
         }
     }
 
@@ -111,6 +116,7 @@ impl Tree {
             python: python_of(config, kind, version),
             parts,
             known,
+            broken_operations: broken_operations_of(config, version),
         })
     }
 
@@ -159,6 +165,10 @@ impl Part {
         if self.name.is_empty() { probe.to_owned() } else { format!("{probe} of {}", self.name) }
     }
 
+    pub fn has_commands(&self) -> bool {
+        self.packages.iter().any(|package| !package.commands.is_empty())
+    }
+
     pub fn command(&self, name: &str) -> PathBuf {
         self.root.join("bin").join(name)
     }
@@ -179,6 +189,13 @@ impl Part {
             .filter_map(|entry| Some(entry.ok()?.path().join(&file)))
             .find(|path| path.is_file())
             .unwrap_or_else(|| lib.join("python3").join(&file))
+    }
+
+    /// The directory of the web UI's files, where the part has the web server.
+    pub fn web_ui(&self) -> Option<PathBuf> {
+        let is_server = |package: &&Package| package.name == "dagster-webserver";
+        let server = self.packages.iter().find(is_server)?;
+        Some(self.module_file(server).with_file_name("webapp").join("build"))
     }
 
     /// Puts the commands that the source declared, as its distributions recorded them, in the place
@@ -237,6 +254,11 @@ fn python_of(config: &Config, kind: Kind, version: &Version) -> Option<String> {
     // A version that no entry covers has been refused where it was planned.
     let python = config.python_at(version).ok().filter(|_| kind != Kind::Venv);
     python.map(str::to_owned)
+}
+
+fn broken_operations_of(config: &Config, version: &Version) -> Vec<String> {
+    let entries = config.smoke.broken_operations.iter();
+    entries.filter(|entry| entry.covers(version)).map(|entry| entry.operation.clone()).collect()
 }
 
 /// The console scripts that a distribution recorded, in `entry_points.txt` of its metadata

@@ -162,5 +162,5 @@ fn check(
     let last = variant.map(|variant| last(checkout, variant)).transpose()?.flatten();
     let places = Places::make()?;
     let _guard = Guard::start(&places.all())?;
-    gate::smoke(tree, places, checkout.config.smoke, Some(&checkout.root), last, options)
+    gate::smoke(tree, places, &checkout.config.smoke, Some(&checkout.root), last, options)
 }
