@@ -5,6 +5,7 @@ left behind when it is killed.
     tests/smoke/check.py                        # short: one version, most breaks, three kills
     tests/smoke/check.py green --runs 10        # all versions; prints wall times
     tests/smoke/check.py breaks --dependencies  # all, and each third-party distribution removed in turn
+    tests/smoke/check.py breaks --only WORD     # those with a word in their name
     tests/smoke/check.py kills --runs 50
 
 Virtual environments are made once, by the user's own pip, below target/smoke-venvs. A break is made on
@@ -25,6 +26,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import consistency
 
 ROOT = Path(__file__).resolve().parents[2]
 XTASK = ROOT / "target/debug/xtask"
@@ -239,19 +242,22 @@ BREAKS = {
     "a command that exports PYTHONNOUSERSITE": (
         lambda root: exports(root, "PYTHONNOUSERSITE", "true"), "pipes", "PYTHONNOUSERSITE"),
     "dagster_webserver seen by its own command only": (apart, "sys.executable", "ModuleNotFoundError"),
+    **consistency.BREAKS,
 }
 
 # Breaks that only these probes may find: with all others such a tree works.
 ONLY = {
     "a command that exports PYTHONPATH": {"subprocess", "pipes", "code location"},
     "a command that exports PYTHONNOUSERSITE": {"subprocess", "pipes", "code location"},
+    **consistency.ALONE,
 }
 
 # As slow as another one that looks at the same thing, or waiting for more than a minute.
 NOT_SHORT = {
     "a webserver that hangs", "a webserver that binds and never answers", "a command removed",
     "no dagster-shared", "a command that exports PYTHONNOUSERSITE",
-    "dagster_webserver seen by its own command only",
+    "dagster_webserver seen by its own command only", "a file in Dagster that it did not bring",
+    "a second copy of a module", "a module of another Python",
 }
 
 
@@ -387,6 +393,7 @@ def main():
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--versions", nargs="+", default=VERSIONS)
     parser.add_argument("--dependencies", action="store_true")
+    parser.add_argument("--only", default="", metavar="WORD")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     subprocess.run(["cargo", "build", "--quiet", "--package", "xtask", "--locked"], cwd=ROOT, check=True)
@@ -398,10 +405,11 @@ def main():
     if options.what in ("short", "breaks"):
         short = options.what == "short"
         for name, how in BREAKS.items():
-            if not (short and name in NOT_SHORT):
+            if options.only in name and not (short and name in NOT_SHORT):
                 bad += one_break(version, name, *how, *(["--fail-fast"] if short else []))
-        bad += killed_probe(version)
-        bad += credentials(version)
+        if not options.only:
+            bad += killed_probe(version)
+            bad += credentials(version)
     if options.dependencies:
         bad += dependencies(version)
     if options.what in ("short", "kills"):
