@@ -28,6 +28,7 @@ import time
 from pathlib import Path
 
 import consistency
+from consistency import edit, record, site
 
 ROOT = Path(__file__).resolve().parents[2]
 XTASK = ROOT / "target/debug/xtask"
@@ -73,11 +74,6 @@ def copy_of(version):
             if text.startswith(b"#!"):
                 path.write_bytes(text.replace(bytes(original / "bin"), bytes(target / "bin"), 1))
         yield target
-
-
-def site(root):
-    (found,) = (root / "lib").glob("python3*/site-packages")
-    return found
 
 
 def smoke(root, version, *arguments, **options):
@@ -143,18 +139,25 @@ def wrap_webserver(root, server):
     script(root, "dagster-webserver", "#!/bin/sh\ncase $1 in --*) exec %s \"$@\";; esac\n%s\n" % (real, server % real))
 
 
-def edit(path, pattern, to):
-    text = path.read_text()
-    changed = re.sub(pattern, to, text, count=1)
-    assert changed != text, "`%s` is not in %s" % (pattern, path)
-    path.write_text(changed)
+UI = "dagster_webserver/webapp/build"
+
+
+def no_ui(root):
+    shutil.rmtree(site(root) / UI)
+    record(root, UI)
+
+
+def development_version(root):
+    edit(site(root) / "dagster/version.py", r'"1\.12\.1"', '"1!0+dev"')
+    record(root, "dagster/version.py")
 
 
 def one_asset(root):
-    ui = site(root) / "dagster_webserver/webapp/build"
+    ui = site(root) / UI
     page = (ui / "index.html").read_text()
     name = re.search(r'src="[^"]*(/_next/static/[^"?]+\.js)', page).group(1)
     (ui / name[1:]).unlink()
+    record(root, UI)
 
 
 def dangling(root):
@@ -217,11 +220,8 @@ def apart(root):
 
 # What is broken: how, the probe that must find it, and a word of the cause that it must say.
 BREAKS = {
-    "1!0+dev in version.py": (
-        lambda root: edit(site(root) / "dagster/version.py", r'"1\.12\.1"', '"1!0+dev"'),
-        "dagster --version", "1!0+dev"),
-    "no web UI": (
-        lambda root: shutil.rmtree(site(root) / "dagster_webserver/webapp/build"), "web page", "`/`"),
+    "1!0+dev in version.py": (development_version, "dagster --version", "1!0+dev"),
+    "no web UI": (no_ui, "web page", "`/`"),
     "one asset of the web UI removed": (one_asset, "web page", "/_next/static/"),
     "a dangling command": (dangling, "commands", "/nowhere/dagster-daemon"),
     "a command removed": (

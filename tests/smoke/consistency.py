@@ -1,7 +1,7 @@
 """Breaks of what is installed: each leaves a tree that starts and serves, or nearly. Made on a copy of a
 virtual environment; check.py runs them.
 
-A file of Dagster's that is changed here is recorded again, where the break is to be another one than that.
+A changed file of Dagster's is recorded anew, where the break is to be another one than that.
 """
 
 import base64
@@ -25,15 +25,17 @@ def edit(path, pattern, to):
 
 
 def record(root, name):
-    """Enters a file of the distribution `dagster` into its RECORD as it is, or takes it out if it is gone."""
-    (where,) = site(root).glob("dagster-*.dist-info/RECORD")
+    """Enters a file, or all below a directory, into the RECORD of its distribution as it is, and takes out
+    what is gone: as if upstream had released it like that."""
+    (where,) = site(root).glob(name.split("/")[0] + "-*.dist-info/RECORD")
     with where.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file) if row[0] != name]
-    path = site(root) / name
-    if path.exists():
-        content = path.read_bytes()
-        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
-        rows.append([name, "sha256=" + digest, str(len(content))])
+        rows = [row for row in csv.reader(file) if row[0] != name and not row[0].startswith(name + "/")]
+    place = site(root) / name
+    for path in [place, *sorted(place.rglob("*"))]:
+        if path.is_file():
+            content = path.read_bytes()
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+            rows.append([str(path.relative_to(site(root))), "sha256=" + digest, str(len(content))])
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     where.write_text(text.getvalue(), encoding="utf-8")
