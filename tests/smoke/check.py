@@ -5,6 +5,7 @@ left behind when it is killed.
     tests/smoke/check.py                        # short: one version, most breaks, three kills
     tests/smoke/check.py green --runs 10        # all versions; prints wall times
     tests/smoke/check.py breaks --dependencies  # all, and each third-party distribution removed in turn
+    tests/smoke/check.py breaks --only WORD     # those with a word in their name
     tests/smoke/check.py kills --runs 50
     tests/smoke/check.py load --runs 10         # beside busy loops: two for each core
     tests/smoke/check.py surroundings           # few files, odd locales, time zones and paths
@@ -28,6 +29,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import consistency
+from consistency import edit, record, site
 
 ROOT = Path(__file__).resolve().parents[2]
 XTASK = ROOT / "target/debug/xtask"
@@ -82,11 +86,6 @@ def start_of_script(python):
     if " " in str(python):
         return ("#!/bin/sh\n%sexec' \"%s\" \"$0\" \"$@\"\n' %s" % (quotes, python, quotes)).encode()
     return b"#!" + bytes(python)
-
-
-def site(root):
-    (found,) = (root / "lib").glob("python3*/site-packages")
-    return found
 
 
 def smoke(root, version, *arguments, **options):
@@ -209,18 +208,25 @@ def wrap_webserver(root, server):
     script(root, "dagster-webserver", "#!/bin/sh\ncase $1 in --*) exec %s \"$@\";; esac\n%s\n" % (real, server % real))
 
 
-def edit(path, pattern, to):
-    text = path.read_text()
-    changed = re.sub(pattern, to, text, count=1)
-    assert changed != text, "`%s` is not in %s" % (pattern, path)
-    path.write_text(changed)
+UI = "dagster_webserver/webapp/build"
+
+
+def no_ui(root):
+    shutil.rmtree(site(root) / UI)
+    record(root, UI)
+
+
+def development_version(root):
+    edit(site(root) / "dagster/version.py", r'"1\.12\.1"', '"1!0+dev"')
+    record(root, "dagster/version.py")
 
 
 def one_asset(root):
-    ui = site(root) / "dagster_webserver/webapp/build"
+    ui = site(root) / UI
     page = (ui / "index.html").read_text()
     name = re.search(r'src="[^"]*(/_next/static/[^"?]+\.js)', page).group(1)
     (ui / name[1:]).unlink()
+    record(root, UI)
 
 
 def dangling(root):
@@ -290,11 +296,8 @@ def apart(root):
 
 # What is broken: how, the probe that must find it, and what it must say of the cause: a word or more.
 BREAKS = {
-    "1!0+dev in version.py": (
-        lambda root: edit(site(root) / "dagster/version.py", r'"1\.12\.1"', '"1!0+dev"'),
-        "dagster --version", "1!0+dev"),
-    "no web UI": (
-        lambda root: shutil.rmtree(site(root) / "dagster_webserver/webapp/build"), "web page", "`/`"),
+    "1!0+dev in version.py": (development_version, "dagster --version", "1!0+dev"),
+    "no web UI": (no_ui, "web page", "`/`"),
     "one asset of the web UI removed": (one_asset, "web page", "/_next/static/"),
     "a dangling command": (dangling, "commands", "/nowhere/dagster-daemon"),
     "a command removed": (
@@ -323,6 +326,7 @@ BREAKS = {
         lambda root: remove(root, *OURS), "installed", "dagster is not installed here (no `dagster` distribution below"),
     "the web UI of 1.13.27": (
         lambda root: other_ui(root, "1.13.27"), "ui operations", "Cannot query field"),
+    **consistency.BREAKS,
 }
 
 # Releases whose web UI asks the API of another release for what it has not: what it asks for.
@@ -337,6 +341,7 @@ ONLY = {
     "a command that exports PYTHONNOUSERSITE": {"subprocess", "pipes", "code location"},
     "a command that hangs": {"dagster-webserver-debug --help"},
     "nothing installed": {"installed"},
+    **consistency.ALONE,
 }
 
 # As slow as another one that looks at the same thing, or waiting for more than a minute.
@@ -344,6 +349,7 @@ NOT_SHORT = {
     "a webserver that hangs", "a webserver that binds and never answers", "a command removed",
     "no dagster-shared", "a command that exports PYTHONNOUSERSITE",
     "dagster_webserver seen by its own command only", "the web UI of 1.13.27",
+    "a file in Dagster that it did not bring", "a second copy of a module", "a module of another Python",
 }
 
 
@@ -491,6 +497,7 @@ def main():
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--versions", nargs="+", default=VERSIONS)
     parser.add_argument("--dependencies", action="store_true")
+    parser.add_argument("--only", default="", metavar="WORD")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     subprocess.run(["cargo", "build", "--quiet", "--package", "xtask", "--locked"], cwd=ROOT, check=True)
@@ -507,13 +514,14 @@ def main():
         bad += surroundings(version, {"everything at once": EVERYTHING, **({} if short else SURROUNDINGS)})
     if options.what in ("short", "breaks"):
         for name, how in BREAKS.items():
-            if not (short and name in NOT_SHORT):
+            if options.only in name and not (short and name in NOT_SHORT):
                 bad += one_break(version, name, *how, *(["--fail-fast"] if short else []))
-        for (ui, api), word in UI_OF_OTHERS.items() if not short else []:
-            name = "the web UI of %s over %s" % (ui, api)
-            bad += one_break(api, name, lambda root, ui=ui: other_ui(root, ui), "ui operations", word)
-        bad += killed_probe(version)
-        bad += credentials(version)
+        if not options.only:
+            for (ui, api), word in UI_OF_OTHERS.items() if not short else []:
+                name = "the web UI of %s over %s" % (ui, api)
+                bad += one_break(api, name, lambda root, ui=ui: other_ui(root, ui), "ui operations", word)
+            bad += killed_probe(version)
+            bad += credentials(version)
     if options.dependencies:
         bad += dependencies(version)
     if options.what in ("short", "kills"):
