@@ -10,6 +10,7 @@ mod api;
 mod budget;
 mod children;
 mod closure;
+mod command_line;
 mod commands;
 mod context;
 mod daemon;
@@ -60,10 +61,19 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 15] = [
+pub const ONLY_OF_DAGSTER: [&str; 24] = [
     "migrations",
     "migrations of dagster",
     ui_operations::NAME,
+    "instance info",
+    "run list",
+    "debug export",
+    "project scaffold",
+    "temporary instance",
+    "schedule list",
+    "sensor list",
+    "instance migrate",
+    "debug webserver",
     "launch a run",
     "run events",
     "captured logs",
@@ -197,6 +207,9 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
     }
     if let Some(part) = context.tree.part_of("dagster") {
         jobs.extend(runs::dagster(context, part));
+        let merged = context.together.as_ref().map(|together| &together.part);
+        let server = context.tree.part_of("dagster-webserver").map(|own| merged.unwrap_or(own));
+        jobs.push(command_line::job(context, part, server));
     }
     if let Some(part) = context.tree.part_of("dagster-graphql") {
         jobs.push(runs::graphql(context, part));

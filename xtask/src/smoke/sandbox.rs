@@ -47,6 +47,11 @@ impl Sandbox {
         Ok(sandbox)
     }
 
+    /// What all waits of the run are taken from.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
