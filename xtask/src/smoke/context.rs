@@ -12,6 +12,7 @@ use super::sandbox::Sandbox;
 use super::tree::Tree;
 use crate::model::closure::Closure;
 use crate::model::config;
+use crate::tools::confine::Access;
 
 /// What the closure is compared with.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,8 @@ pub struct Last {
 pub struct Context<'a> {
     pub tree: &'a Tree,
     pub scratch: PathBuf,
+    /// What processes may reach, whichever probe starts them.
+    pub access: Access,
     pub budget: config::Smoke,
     pub end: Instant,
     /// The checkout that the tree was built from.
@@ -44,6 +47,7 @@ impl Context<'_> {
     }
 
     pub fn sandbox(&self, probe: &str) -> Result<Sandbox> {
-        Sandbox::create(&self.scratch, probe, Duration::from_secs(self.budget.command_seconds))
+        let deadline = Duration::from_secs(self.budget.command_seconds);
+        Sandbox::create(&self.scratch, probe, deadline, self.access.clone())
     }
 }

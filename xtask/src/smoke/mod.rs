@@ -6,6 +6,7 @@
 //! (`report.rs`). They see no variable of ours, no home of ours, and no network but loopback is
 //! needed (`sandbox.rs`). Nothing is built here, and nothing in a tree is written to.
 
+mod access;
 mod children;
 mod closure;
 mod commands;
@@ -16,6 +17,7 @@ mod dev;
 mod environment;
 pub mod formats;
 mod interpreter;
+mod isolation;
 mod metadata;
 mod neighbours;
 mod probe;
@@ -25,6 +27,7 @@ mod runs;
 mod sandbox;
 mod second;
 mod server;
+mod survivors;
 pub mod tree;
 mod ui_files;
 mod webserver;
@@ -45,6 +48,7 @@ use self::tree::Tree;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::model::config;
+use crate::tools::descendants;
 use crate::ui;
 
 /// What every command that smokes takes.
@@ -82,6 +86,7 @@ pub fn smoke(
         tree,
         together: environment::of(tree, &dir.join("together"))?,
         pair: environment::pair(tree, &dir.join("pair"))?,
+        access: access::of(tree, &dir),
         scratch: dir,
         budget,
         end: start + Duration::from_secs(budget.seconds),
@@ -89,9 +94,11 @@ pub fn smoke(
         last,
         closure: Mutex::new(None),
     };
-    let probes = runner::run_all(&jobs(&context), context.end, options.fail_fast);
+    let before = descendants::now();
+    let mut probes = runner::run_all(&jobs(&context), context.end, options.fail_fast);
+    probes.push(survivors::probe(&before, Duration::from_secs(budget.command_seconds)));
     interrupt::check()?;
-    anyhow::ensure!(!probes.is_empty(), "no probe fits `{}`", tree.name);
+    anyhow::ensure!(probes.len() > 1, "no probe fits `{}`", tree.name);
     let closure = context.closure.lock().ok().and_then(|closure| *closure);
     let report = Report {
         tree: tree.name.clone(),
@@ -136,6 +143,7 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
         jobs.push(Job::one(part.label("commands"), |_| part.check_commands(context.tree)));
     }
     if let Some(part) = context.tree.part_of("dagster") {
+        jobs.push(isolation::job(context, part));
         jobs.extend(runs::dagster(context, part));
         jobs.push(daemon::job(context, part));
     }

@@ -1,5 +1,7 @@
 //! Where one probe's processes run: own home, own `$DAGSTER_HOME`, own temporary files, and an
-//! environment that says nothing of ours.
+//! environment that says nothing of ours. They write to these directories only, and read what a
+//! tree needs (`access.rs`), as far as the system enforces that (`tools/confine`). What they leave
+//! running is a finding.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -11,7 +13,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::probe::{Checked, Finding};
+use crate::tools::confine::Access;
+use crate::tools::descendants::Found;
 use crate::tools::process::{Ended, Process, Spec, Wait};
+use crate::ui;
 
 /// How long a server may take to end, then what it started, then what it left and was told to.
 const STOP: Duration = Duration::from_secs(8);
@@ -22,12 +27,21 @@ const DAGSTER_YAML: &str = "telemetry:\n  enabled: false\n";
 pub struct Sandbox {
     dir: PathBuf,
     deadline: Duration,
+    access: Access,
 }
 
 impl Sandbox {
-    /// Makes the directories below a scratch directory, named after the probe.
-    pub fn create(scratch: &Path, probe: &str, deadline: Duration) -> Result<Self> {
-        let sandbox = Self { dir: scratch.join(slug(probe)), deadline };
+    /// Makes the directories below a scratch directory, named after the probe. They are what its
+    /// processes may reach beside what is given.
+    pub fn create(
+        scratch: &Path,
+        probe: &str,
+        deadline: Duration,
+        mut access: Access,
+    ) -> Result<Self> {
+        let dir = scratch.join(slug(probe));
+        access.write.push(dir.clone());
+        let sandbox = Self { dir, deadline, access };
         for dir in ["home", "dagster", "t", "log"] {
             let dir = sandbox.dir.join(dir);
             fs::create_dir_all(&dir)
@@ -43,6 +57,11 @@ impl Sandbox {
 
     pub fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    /// Lets processes that are started from now on listen on a port and connect to it.
+    pub fn allow_port(&mut self, port: u16) {
+        self.access.ports.push(port);
     }
 
     pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
@@ -93,19 +112,28 @@ impl Sandbox {
                 .collect(),
             dir: self.dir.clone(),
             log: self.path("log").join(slug(&words.join(" "))),
+            access: Some(self.access.clone()),
         }
     }
 
-    /// Runs a process to its end; a finding when it did not end in time.
+    /// Runs a process to its end; a finding when it did not end in time, or left another one.
     pub fn run(&self, what: &str, spec: &Spec) -> Result<Result<Ended, Finding>> {
-        Ok(match spec.run(self.deadline)? {
-            Wait::Ended(ended) => Ok(ended),
-            Wait::Running => Err(Finding::new(
+        let mut process = spec.start()?;
+        let Wait::Ended(ended) = process.wait(self.deadline)? else {
+            return Ok(Err(Finding::new(
                 what,
                 format!("an end within {} s", self.deadline.as_secs_f64()),
                 "it hanging; it was killed",
-            )),
-        })
+            )));
+        };
+        let left = process.wait_for_all(self.deadline)?;
+        Ok(if left.is_empty() { Ok(ended) } else { Err(self.survivors(what, &left)) })
+    }
+
+    /// The finding that a process left others, which ran at the deadline.
+    fn survivors(&self, what: &str, left: &[Found]) -> Finding {
+        let expected = format!("no process left {} s after its end", self.deadline.as_secs_f64());
+        Finding::new(what, expected, format!("{}; killed", words(left)))
     }
 
     /// Runs a process that must end with status 0.
@@ -136,26 +164,39 @@ pub fn ended_badly(ended: &Ended) -> String {
 
 /// Up to 1.9 the server does not end its code server, which would go by itself once it has missed
 /// the heartbeat for 45 seconds. As a service manager does, what is left is told to end; it must
-/// obey.
+/// obey. Anything else that is left is a finding.
 pub fn stop(mut process: Process, what: &str) -> Checked {
     let expected = format!("an end within {} s of SIGTERM", STOP.as_secs());
     process.terminate();
     let Wait::Ended(_) = process.wait(STOP)? else {
         return Ok(Err(vec![Finding::new(what, expected, "it running; it was killed")]));
     };
-    let told = process.wait_for_all(STOP)?;
-    if told == 0 {
+    let left = process.wait_for_all(STOP)?;
+    if left.is_empty() {
         return Ok(Ok("no process left".to_owned()));
     }
     process.terminate_all();
-    Ok(match process.wait_for_all(STOP)? {
-        0 => Ok(format!("no process left, {told} of them told by itself")),
-        left => Err(vec![Finding::new(
-            format!("{left} processes that {what} left"),
-            expected,
-            "them running; they were killed",
-        )]),
+    let deaf = process.wait_for_all(STOP)?;
+    let bad: Vec<Found> = left.iter().filter(|left| !is_dagsters(left)).cloned().collect();
+    let what = format!("processes that {what} left");
+    Ok(if !bad.is_empty() {
+        Err(vec![Finding::new(what, "none but Dagster's own", format!("{}; killed", words(&bad)))])
+    } else if !deaf.is_empty() {
+        Err(vec![Finding::new(what, expected, format!("{}; killed", words(&deaf)))])
+    } else {
+        let count = ui::count(left.len(), "process");
+        Ok(format!("no process left; {count} of Dagster's ended by a SIGTERM of their own"))
     })
+}
+
+/// Is it one of the servers that Dagster starts, `python -m dagster…`?
+fn is_dagsters(found: &Found) -> bool {
+    found.command.contains(" -m dagster")
+}
+
+/// Processes in words.
+pub fn words(found: &[Found]) -> String {
+    found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The last line that says something: frames and rules around it are not words.

@@ -77,11 +77,12 @@ pub fn start(
 
 /// Starts the server and waits until it answers. `Err`: how it ended, `None` when it still ran.
 fn start_at(
-    sandbox: Sandbox,
+    mut sandbox: Sandbox,
     part: &Part,
     serving: &Serving,
     port: u16,
 ) -> Result<Result<Server, Option<Ended>>> {
+    sandbox.allow_port(port);
     let file = definitions::write(&sandbox)?;
     let port = port.to_string();
     let options = ["-h", "127.0.0.1", "-p", &port, "-f", file];

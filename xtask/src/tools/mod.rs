@@ -3,6 +3,9 @@
 pub mod archive;
 pub mod cache;
 pub mod command;
+pub mod confine;
+pub mod credentials;
+pub mod descendants;
 pub mod edits;
 pub mod flox;
 pub mod git;
