@@ -168,6 +168,13 @@ def older_graphql(root):
     )
 
 
+def other_ui(root, version):
+    """The web UI of another release, as where it comes from elsewhere than the API."""
+    ui = site(root) / "dagster_webserver/webapp"
+    shutil.rmtree(ui)
+    shutil.copytree(site(venv(version)) / "dagster_webserver/webapp", ui)
+
+
 def remove(root, name):
     """Removes a distribution, the way pip would."""
     subprocess.run(
@@ -239,6 +246,14 @@ BREAKS = {
     "a command that exports PYTHONNOUSERSITE": (
         lambda root: exports(root, "PYTHONNOUSERSITE", "true"), "pipes", "PYTHONNOUSERSITE"),
     "dagster_webserver seen by its own command only": (apart, "sys.executable", "ModuleNotFoundError"),
+    "the web UI of 1.13.27": (
+        lambda root: other_ui(root, "1.13.27"), "ui operations", "Cannot query field"),
+}
+
+# Releases whose web UI asks the API of another release for what it has not: what it asks for.
+UI_OF_OTHERS = {
+    ("1.13.28", "1.13.12"): "'requestedRunsForJobs' on type 'InstigationTick'",
+    ("1.12.1", "1.11.16"): "'hasWipePermission' on type 'AssetNode'",
 }
 
 # Breaks that only these probes may find: with all others such a tree works.
@@ -251,7 +266,7 @@ ONLY = {
 NOT_SHORT = {
     "a webserver that hangs", "a webserver that binds and never answers", "a command removed",
     "no dagster-shared", "a command that exports PYTHONNOUSERSITE",
-    "dagster_webserver seen by its own command only",
+    "dagster_webserver seen by its own command only", "the web UI of 1.13.27",
 }
 
 
@@ -400,6 +415,9 @@ def main():
         for name, how in BREAKS.items():
             if not (short and name in NOT_SHORT):
                 bad += one_break(version, name, *how, *(["--fail-fast"] if short else []))
+        for (ui, api), word in UI_OF_OTHERS.items() if not short else []:
+            name = "the web UI of %s over %s" % (ui, api)
+            bad += one_break(api, name, lambda root, ui=ui: other_ui(root, ui), "ui operations", word)
         bad += killed_probe(version)
         bad += credentials(version)
     if options.dependencies:

@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result};
 use semver::Version;
 use serde::Deserialize;
 
-use super::requirement::normalised;
+use super::requirement::{Target, normalised};
+use super::upstreams_faults::BrokenOperation;
 use crate::failure::Failure;
 
 /// The file's name, at the top of the repository.
@@ -57,16 +58,19 @@ pub struct Limits {
     pub archive_entries: u64,
 }
 
-/// Budgets of the smoke test.
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// Budgets of the smoke test, and what it lets through.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Smoke {
-    /// Seconds that one command may take.
+    /// Seconds that one wait may take on the slowest machine.
     pub command_seconds: u64,
     /// Seconds after which no probe is started.
     pub seconds: u64,
     /// Percent that a closure may grow or shrink by, from one release to the next.
     pub closure_percent: u8,
+    /// Operations of the web UI that upstream ships broken.
+    #[serde(default)]
+    pub broken_operations: Vec<BrokenOperation>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -184,6 +188,8 @@ impl Config {
             anyhow::ensure!(self.variants.contains_key(&variant), "expected `[variant.{variant}]`");
         }
         anyhow::ensure!(is_catalog_name(&self.catalog.org), catalog_name_error(&self.catalog.org));
+        BrokenOperation::check(&self.smoke.broken_operations)
+            .context("in `[[smoke.broken_operations]]`")?;
         self.check_systems().context("in `catalog.systems`")?;
         self.check_names().context("in `nixpkgs`")?;
         for placeholder in ["{major}", "{minor}"] {
@@ -309,6 +315,15 @@ impl Config {
             .hint("move a `since` or an `until`; upstream's `Requires-Python` says what it allows")
         })?;
         Ok(&entry.version)
+    }
+
+    /// The systems that a version of Dagster is released for, with its Python.
+    ///
+    /// # Errors
+    /// Those of [`Self::python_at`], and for a system or a Python that is none.
+    pub fn targets_at(&self, version: &Version) -> Result<Vec<Target>> {
+        let python = self.python_at(version)?;
+        self.catalog.systems.iter().map(|system| Target::new(system, python)).collect()
     }
 
     /// What the package of an attribute calls itself at a version of Dagster.

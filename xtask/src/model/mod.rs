@@ -13,4 +13,5 @@ pub mod plan;
 pub mod project;
 pub mod requirement;
 pub mod sri;
+pub mod upstreams_faults;
 pub mod version;

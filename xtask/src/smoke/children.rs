@@ -47,7 +47,7 @@ pub struct Pythons {
 /// The probes of one run's children, and of a code location's.
 pub fn job<'a>(context: &'a Context<'_>, part: &'a Part) -> Job<'a> {
     let names = ["sys.executable", "subprocess", "pipes", "code location"].map(str::to_owned);
-    Job::new(names.to_vec(), move || run(context, part))
+    Job::new(names.to_vec(), move || run(context, part)).taking(13)
 }
 
 fn run(context: &Context<'_>, part: &Part) -> Vec<Probe> {

@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use semver::Version;
 
+use super::budget::Budget;
 use super::environment::Together;
 use super::sandbox::Sandbox;
 use super::tree::Tree;
 use crate::model::closure::Closure;
-use crate::model::config;
 use crate::tools::confine::Access;
 
 /// What the closure is compared with.
@@ -28,8 +27,9 @@ pub struct Context<'a> {
     pub scratch: PathBuf,
     /// What processes may reach, whichever probe starts them.
     pub access: Access,
-    pub budget: config::Smoke,
-    pub end: Instant,
+    /// A directory with a short path, for the probes' `$TMPDIR`.
+    pub temporary: PathBuf,
+    pub budget: Budget,
     /// The checkout that the tree was built from.
     pub checkout: Option<&'a Path>,
     pub last: Option<Last>,
@@ -47,7 +47,7 @@ impl Context<'_> {
     }
 
     pub fn sandbox(&self, probe: &str) -> Result<Sandbox> {
-        let deadline = Duration::from_secs(self.budget.command_seconds);
-        Sandbox::create(&self.scratch, probe, deadline, self.access.clone())
+        let access = self.access.clone();
+        Sandbox::create(&self.scratch, &self.temporary, probe, self.budget.clone(), access)
     }
 }

@@ -1,46 +1,67 @@
 //! `dagster-daemon`: it starts, beats, says so when asked, and ends by SIGTERM.
 
-use std::time::{Duration, Instant};
+use std::cell::RefCell;
+use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
-use super::context::Context;
-use super::definitions;
-use super::probe::{Checked, Finding, Job, Probe};
-use super::sandbox::{Sandbox, ended_badly, stop};
+use super::budget::COMMAND;
+use super::definitions::Definitions;
+use super::probe::{Checked, Finding};
+use super::sandbox::{Sandbox, ended_badly, late, pause, stop};
 use super::tree::Part;
 use crate::interrupt;
 use crate::tools::process::Process;
 
-/// Between two questions: each one starts a Python.
-const PAUSE: Duration = Duration::from_millis(500);
-
 const LIVENESS: &str = "`dagster-daemon liveness-check`";
 
-pub fn job<'a>(context: &'a Context<'_>, part: &'a Part) -> Job<'a> {
-    let names = ["daemon", "daemon end"].map(str::to_owned);
-    Job::new(names.to_vec(), move || probes(context, part))
+const WHAT: &str = "`dagster-daemon run`";
+
+/// The daemon of one `$DAGSTER_HOME`.
+pub struct Daemon<'a> {
+    sandbox: &'a Sandbox,
+    part: &'a Part,
+    definitions: Definitions,
+    process: RefCell<Option<Process>>,
 }
 
-fn probes(context: &Context<'_>, part: &Part) -> Vec<Probe> {
-    let what = "`dagster-daemon run`";
-    let mut started = None;
-    let mut probes = vec![Probe::run("daemon", || {
-        let sandbox = context.sandbox("daemon")?;
-        if let Err(finding) = prepare(&sandbox, part)? {
-            return Ok(Err(vec![finding]));
-        }
-        let file = definitions::write(&sandbox)?;
-        let args = ["run", "-f", file];
-        let mut process = sandbox.spec(&part.command("dagster-daemon"), &args).start()?;
-        let alive = wait_until_alive(&sandbox, part, &mut process, what)?;
-        started = Some(process);
-        Ok(alive)
-    })];
-    if let Some(process) = started.filter(|_| probes[0].has_passed()) {
-        probes.push(Probe::run("daemon end", || stop(process, what)));
+impl<'a> Daemon<'a> {
+    /// One that does not run yet.
+    pub fn new(sandbox: &'a Sandbox, part: &'a Part, definitions: Definitions) -> Self {
+        Self { sandbox, part, definitions, process: RefCell::default() }
     }
-    probes
+
+    /// Starts it; it beats, or the finding says what it did instead.
+    pub fn start(&self) -> Checked {
+        let mut process = self.run()?;
+        let alive = wait_until_alive(self.sandbox, self.part, &mut process, WHAT)?;
+        self.process.replace(alive.is_ok().then_some(process));
+        Ok(alive)
+    }
+
+    /// Ends it and starts it again.
+    pub fn restart(&self) -> Result<()> {
+        if let Err(findings) = self.end()? {
+            findings.into_iter().next().map_or(Ok(()), Err)?;
+        }
+        self.process.replace(Some(self.run()?));
+        Ok(())
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.process.borrow().is_some()
+    }
+
+    /// Ends it, if it runs.
+    pub fn end(&self) -> Checked {
+        let process = self.process.take().context("no daemon runs")?;
+        stop(self.sandbox, process, WHAT)
+    }
+
+    fn run(&self) -> Result<Process> {
+        let args = ["run", "-f", self.definitions.write(self.sandbox)?];
+        self.sandbox.spec(&self.part.command("dagster-daemon"), &args).start()
+    }
 }
 
 /// Makes the database of a new `$DAGSTER_HOME`: two processes that do so at the same time get in
@@ -64,13 +85,14 @@ pub fn wait_until_alive(
     process: &mut Process,
     what: &str,
 ) -> Checked {
-    let start = Instant::now();
+    let mut deadline = sandbox.wait(COMMAND);
     loop {
         if let Some(ended) = process.poll()? {
             return Ok(Err(vec![Finding::new(what, "it to run", ended_badly(&ended))]));
         }
         interrupt::check()?;
         let spec = sandbox.spec(&part.command("dagster-daemon"), &["liveness-check"]);
+        let asked = Instant::now();
         let ended = match sandbox.run(LIVENESS, &spec)? {
             Ok(ended) => ended,
             Err(finding) => return Ok(Err(vec![finding])),
@@ -78,10 +100,11 @@ pub fn wait_until_alive(
         if ended.status.success() {
             return Ok(Ok("beats".to_owned()));
         }
-        if start.elapsed() > sandbox.deadline() {
-            let expected = format!("status 0 within {} s", sandbox.deadline().as_secs_f64());
-            return Ok(Err(vec![Finding::new(LIVENESS, expected, ended_badly(&ended))]));
+        if deadline.is_over() {
+            let mut finding = late(LIVENESS, "status 0", &deadline, process);
+            finding.found = format!("{}; {}", ended_badly(&ended), finding.found);
+            return Ok(Err(vec![finding]));
         }
-        std::thread::sleep(PAUSE);
+        pause(asked.elapsed())?;
     }
 }

@@ -4,10 +4,62 @@ use anyhow::Result;
 
 use super::sandbox::Sandbox;
 
-const DEFINITIONS: &str = include_str!("python/definitions.py");
+/// A file of definitions.
+#[derive(Clone, Copy)]
+pub enum Definitions {
+    /// An asset and a job of it, which an imitation of Dagster can load, too.
+    Plain,
+    /// Something of everything that users have.
+    Users,
+}
 
-/// Writes the definitions that probes load; returns the file's name.
+/// Writes the plain definitions; returns the file's name.
 pub fn write(sandbox: &Sandbox) -> Result<&'static str> {
-    sandbox.write("definitions.py", DEFINITIONS)?;
-    Ok("definitions.py")
+    Definitions::Plain.write(sandbox)
+}
+
+impl Definitions {
+    /// The name of the file, which is also that of the code location.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Plain => "definitions.py",
+            Self::Users => "users.py",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Plain => include_str!("python/definitions.py"),
+            Self::Users => include_str!("python/users.py"),
+        }
+    }
+
+    /// Writes the definitions; returns the file's name.
+    pub fn write(self, sandbox: &Sandbox) -> Result<&'static str> {
+        sandbox.write(self.file(), self.text())?;
+        Ok(self.file())
+    }
+
+    /// The same with one more job in them.
+    pub fn write_with_job(self, sandbox: &Sandbox, name: &str) -> Result<&'static str> {
+        sandbox.write(self.file(), &self.text_with_job(name))?;
+        Ok(self.file())
+    }
+
+    fn text_with_job(self, name: &str) -> String {
+        let job = format!("jobs=[define_asset_job(\"{name}\", \"answer\"), ");
+        self.text().replacen("jobs=[", &job, 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_can_be_added() {
+        for definitions in [Definitions::Plain, Definitions::Users] {
+            assert!(definitions.text_with_job("x").contains("define_asset_job(\"x\", "));
+        }
+    }
 }

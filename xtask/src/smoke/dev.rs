@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::daemon;
+use super::definitions::Definitions;
 use super::probe::{Job, Probe};
 use super::sandbox::stop;
 use super::server::{Serving, start};
@@ -12,7 +13,7 @@ const DEV: Serving = Serving { command: "dagster", args: &["dev"] };
 /// The probes of `dagster dev`, which brings up the webserver and the daemon from one tree.
 pub fn job<'a>(context: &'a Context<'_>, part: Part, label: impl Fn(&str) -> String) -> Job<'a> {
     let names = ["dagster dev", "dagster dev daemon", "dagster dev end"].map(label);
-    Job::new(names.to_vec(), move || probes(context, &names, &part))
+    Job::new(names.to_vec(), move || probes(context, &names, &part)).taking(10)
 }
 
 fn probes(context: &Context<'_>, names: &[String; 3], part: &Part) -> Vec<Probe> {
@@ -22,7 +23,7 @@ fn probes(context: &Context<'_>, names: &[String; 3], part: &Part) -> Vec<Probe>
         if let Err(finding) = daemon::prepare(&context.sandbox(name)?, part)? {
             return Ok(Err(vec![finding]));
         }
-        Ok(start(context, name, part, &DEV)?.map(|server| {
+        Ok(start(context, name, part, &DEV, Definitions::Plain)?.map(|server| {
             let found = format!("answers at {}", server.url);
             started = Some(server);
             found
@@ -36,6 +37,6 @@ fn probes(context: &Context<'_>, names: &[String; 3], part: &Part) -> Vec<Probe>
     if !probes.iter().all(Probe::has_passed) {
         return probes;
     }
-    probes.push(Probe::run(end, || stop(server.process, &DEV.what())));
+    probes.push(Probe::run(end, || stop(&server.sandbox, server.process, &DEV.what())));
     probes
 }

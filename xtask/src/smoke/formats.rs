@@ -1,4 +1,5 @@
-//! The reports of a run for machines: JSON, JUnit XML, and Markdown for a job summary.
+//! The reports of a run for machines: JSON, JUnit XML (`junit.rs`), and
+//! Markdown for a job summary.
 
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
@@ -7,11 +8,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result};
-use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
 
+use super::junit::junit;
 use super::probe::{Outcome, Probe};
-use super::report::Report;
+use super::report::{INTERRUPTED, Report, lines};
 
 /// A report and where it goes: `KIND=FILE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub fn write(targets: &[Target], reports: &[Report]) -> Result<()> {
         let failed = || format!("failed to write `{}`", file.display());
         match kind {
             Kind::Json => fs::write(file, json(reports)).with_context(failed)?,
-            Kind::Junit => fs::write(file, junit(reports)?).with_context(failed)?,
+            Kind::Junit => fs::write(file, junit(reports)).with_context(failed)?,
             Kind::Markdown => OpenOptions::new()
                 .create(true)
                 .append(true)
@@ -65,9 +66,10 @@ pub fn write(targets: &[Target], reports: &[Report]) -> Result<()> {
     Ok(())
 }
 
-/// A list with an entry for each tree: `tree`, `kind`, `version`, `passed`, `seconds`, `closure`
-/// (`paths`, `bytes`, or null) and `probes`. A probe has `name`, `outcome` (`passed`, `failed` or
-/// `skipped`), `seconds`, and `found`, `findings` (each `what`, `expected`, `found`) or `why`.
+/// A list with an entry for each tree: `tree`, `kind`, `version`, `passed`, `outcome` (`passed`,
+/// `failed` or `interrupted`), `seconds`, `closure` (`paths`, `bytes`, or null), `logs` (a
+/// directory, or null where none were kept) and `probes`. A probe has `name`, `outcome` (`skipped`,
+/// too), `seconds`, and `found`, `findings` (each `what`, `expected`, `found`) or `why`.
 pub fn json(reports: &[Report]) -> String {
     let value: Vec<Value> = reports
         .iter()
@@ -77,10 +79,12 @@ pub fn json(reports: &[Report]) -> String {
                 "kind": report.kind,
                 "version": report.version.to_string(),
                 "passed": report.has_passed(),
+                "outcome": report.outcome(),
                 "seconds": report.took.as_secs_f64(),
                 "closure": report.closure.as_ref().map(|closure| json!({
                     "paths": closure.paths, "bytes": closure.bytes,
                 })),
+                "logs": report.logs.as_ref().map(|logs| logs.display().to_string()),
                 "probes": report.probes.iter().map(json_of).collect::<Vec<_>>(),
             })
         })
@@ -93,6 +97,7 @@ fn json_of(probe: &Probe) -> Value {
     let (outcome, key, detail) = match &probe.outcome {
         Outcome::Passed(found) => ("passed", "found", json!(found)),
         Outcome::Skipped(why) => ("skipped", "why", json!(why)),
+        Outcome::Interrupted => ("interrupted", "why", json!(INTERRUPTED)),
         Outcome::Failed(findings) => {
             let findings: Vec<Value> = findings
                 .iter()
@@ -110,47 +115,11 @@ fn json_of(probe: &Probe) -> Value {
     value
 }
 
-/// A suite for each tree, a case for each probe. A skipped probe that had to run is a failure.
-pub fn junit(reports: &[Report]) -> Result<String> {
-    let mut xml = quick_junit::Report::new("smoke");
-    for report in reports {
-        let mut suite = TestSuite::new(format!("{} {}", report.tree, report.version));
-        suite.set_time(report.took);
-        for probe in &report.probes {
-            let status = match &probe.outcome {
-                Outcome::Passed(_) => TestCaseStatus::success(),
-                Outcome::Skipped(why) if report.may_skip.contains(&probe.name) => {
-                    let mut status = TestCaseStatus::skipped();
-                    status.set_message(why.as_str());
-                    status
-                }
-                Outcome::Skipped(why) => failure(&format!("skipped: {why}")),
-                Outcome::Failed(findings) => failure(&lines(findings.iter())),
-            };
-            let mut case = TestCase::new(probe.name.as_str(), status);
-            case.set_classname(report.tree.as_str()).set_time(probe.took);
-            suite.add_test_case(case);
-        }
-        xml.add_test_suite(suite);
-    }
-    xml.to_string().context("failed to write JUnit XML")
-}
-
-fn failure(text: &str) -> TestCaseStatus {
-    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    status.set_message(text.lines().next().unwrap_or_default()).set_description(text);
-    status
-}
-
-fn lines(items: impl Iterator<Item = impl ToString>) -> String {
-    items.map(|item| item.to_string()).collect::<Vec<_>>().join("\n")
-}
-
 /// A table for each tree.
 pub fn markdown(reports: &[Report]) -> String {
     let mut text = String::new();
     for report in reports {
-        let word = if report.has_passed() { "passed" } else { "failed" };
+        let word = report.outcome();
         let _ = writeln!(
             text,
             "### Smoke test of {} {}: {word}\n\n\
@@ -162,7 +131,8 @@ pub fn markdown(reports: &[Report]) -> String {
             let (word, found) = match &probe.outcome {
                 Outcome::Passed(found) => ("ok", found.clone()),
                 Outcome::Skipped(why) => ("skipped", why.clone()),
-                Outcome::Failed(findings) => ("**FAILED**", lines(findings.iter())),
+                Outcome::Failed(findings) => ("**FAILED**", lines(findings)),
+                Outcome::Interrupted => ("interrupted", INTERRUPTED.to_owned()),
             };
             let seconds = probe.took.as_secs_f64();
             let _ = writeln!(
@@ -173,6 +143,10 @@ pub fn markdown(reports: &[Report]) -> String {
             );
         }
         let _ = writeln!(text, "\n{} s\n", report.took.as_secs());
+        if let Some(logs) = &report.logs {
+            let logs = cell(&logs.display().to_string());
+            let _ = writeln!(text, "What each command wrote is in `{logs}`.\n");
+        }
     }
     text
 }
@@ -219,9 +193,12 @@ mod tests {
                 ),
                 probe("closure", Outcome::Skipped("no store".to_owned())),
                 probe("web page", Outcome::Skipped("it needs `webserver`".to_owned())),
+                probe("graphql", Outcome::Interrupted),
             ],
             closure: None,
             may_skip: vec!["closure".to_owned()],
+            is_interrupted: false,
+            logs: Some("/tmp/smoke-x".into()),
         }]
     }
 
@@ -236,20 +213,14 @@ mod tests {
             | **FAILED** | dagster --version | 1.2 | a\|b: expected &lt;1>, found x [1m<br>&amp; y |
             | skipped | closure | 1.2 | no store |
             | skipped | web page | 1.2 | it needs `webserver` |
+            | interrupted | graphql | 1.2 | this program was told to end |
 
             11 s
 
+            What each command wrote is in `/tmp/smoke-x`.
+
         "]]
         .assert_eq(&markdown(&reports()));
-    }
-
-    #[test]
-    fn junit_counts_what_had_to_run() {
-        let xml = junit(&reports()).unwrap();
-        assert!(xml.contains(r#"tests="4" "#), "{xml}");
-        assert!(xml.contains(r#"failures="2""#), "{xml}");
-        assert!(xml.contains("skipped: it needs `webserver`"), "{xml}");
-        assert!(!xml.contains('\u{1b}'), "{xml}");
     }
 
     #[test]
@@ -258,6 +229,8 @@ mod tests {
         assert_eq!(value[0]["passed"], false);
         assert_eq!(value[0]["probes"][1]["findings"][0]["expected"], "<1>");
         assert_eq!(value[0]["probes"][2]["outcome"], "skipped");
+        assert_eq!(value[0]["probes"][4]["outcome"], "interrupted");
+        assert_eq!(value[0]["logs"], "/tmp/smoke-x");
         assert_eq!(value[0]["closure"], Value::Null);
     }
 

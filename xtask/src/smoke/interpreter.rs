@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::probe::Finding;
@@ -82,6 +84,29 @@ pub fn whereabouts(
 ) -> Result<Result<Python, Vec<Finding>>> {
     let spec = sandbox.spec(command, &["--version"]);
     reported(sandbox, spec, &format!("`{} --version`", command.display()), modules)
+}
+
+/// Runs a script of ours in the bare interpreter. It is given a JSON file, to which the path of the
+/// command is added, and the last line that it prints is its answer.
+pub fn ask<T: DeserializeOwned>(
+    sandbox: &Sandbox,
+    python: &Python,
+    script: &str,
+    mut task: Map<String, Value>,
+    what: &str,
+) -> Result<Result<T, Finding>> {
+    let script = sandbox.write("probe.py", script)?;
+    task.insert("path".to_owned(), json!(python.path));
+    let task = sandbox.write("task.json", &Value::from(task).to_string())?;
+    let args = [OsString::from("-IB"), script.into_os_string(), task.into_os_string()];
+    let spec = sandbox.spec(&python.executable, &args);
+    let ended = match sandbox.run_well(what, &spec)? {
+        Ok(ended) => ended,
+        Err(finding) => return Ok(Err(finding)),
+    };
+    // Whatever is imported may print on its way.
+    let line = ended.stdout.lines().last().unwrap_or_default();
+    serde_json::from_str(line).map(Ok).with_context(|| format!("failed to read `{line}`"))
 }
 
 /// Runs a command of the tree with a `sitecustomize` of ours, which writes the report.

@@ -58,7 +58,7 @@ pub fn job<'a>(context: &'a Context<'_>, part: &'a Part) -> Job<'a> {
 
 fn check(context: &Context<'_>, part: &Part, name: &str) -> Checked {
     let enforced = confine::enforced()?;
-    let outside = Outside::make(&context.scratch)?;
+    let outside = Outside::make(&context.temporary)?;
     let sandbox = context.sandbox(name)?;
     let report = sandbox.path("report.json");
     sandbox.write("path/sitecustomize.py", ISOLATION)?;
@@ -196,7 +196,7 @@ fn parent_of(pid: u32) -> Option<u32> {
 }
 
 impl Outside {
-    fn make(scratch: &Path) -> Result<Self> {
+    fn make(temporary: &Path) -> Result<Self> {
         let canary = tempfile::Builder::new()
             .prefix("xtask-canary-")
             .tempfile()
@@ -208,8 +208,8 @@ impl Outside {
             sockets.push(socket);
             name
         });
-        // A path that is too long for a socket is not tried.
-        let path = scratch.join("outside");
+        // Where the path is too long for a socket, that is not tried.
+        let path = temporary.join("outside");
         let path = UnixListener::bind(&path).ok().map(|socket| {
             sockets.push(socket);
             path

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::budget::Budget;
+use crate::interrupt;
 use crate::ui;
 
 /// Something that is not as it must be.
@@ -31,6 +33,18 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Inside a probe that goes step by step, the first finding ends it like any other error.
+impl std::error::Error for Finding {}
+
+/// What a probe found that goes step by step.
+pub fn checked(result: Result<String>) -> Checked {
+    match result.map_err(|error| error.downcast::<Finding>()) {
+        Ok(found) => Ok(Ok(found)),
+        Err(Ok(finding)) => Ok(Err(vec![finding])),
+        Err(Err(error)) => Err(error),
+    }
+}
+
 /// What a probe found, in a few words, or everything that is wrong. The outer error is for what
 /// kept it from looking.
 pub type Checked = Result<Result<String, Vec<Finding>>>;
@@ -42,6 +56,8 @@ pub enum Outcome {
     Failed(Vec<Finding>),
     /// Why it did not run.
     Skipped(String),
+    /// This program was told to end while it ran.
+    Interrupted,
 }
 
 /// The outcome of one probe.
@@ -53,12 +69,14 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Runs and times a probe. What kept it from running is a finding, too.
+    /// Runs and times a probe. What kept it from running is a finding, too, but not that this
+    /// program was told to end: what is missing then is missing for that.
     pub fn run(name: impl Into<String>, probe: impl FnOnce() -> Checked) -> Self {
         let name = name.into();
         let start = Instant::now();
         let outcome = match probe() {
             Ok(Ok(found)) => Outcome::Passed(found),
+            _ if interrupt::is_set() => Outcome::Interrupted,
             Ok(Err(findings)) => Outcome::Failed(findings),
             Err(error) => {
                 Outcome::Failed(vec![Finding::new(&name, "it to run", format!("{error:#}"))])
@@ -87,6 +105,7 @@ impl Probe {
                 ui::detail(format!("ok     {seconds:4.1} s  {name}: {found}"))
             }
             Outcome::Skipped(why) => ui::detail(format!("skipped        {name}: {why}")),
+            Outcome::Interrupted => ui::detail(format!("interrupted    {name}")),
             Outcome::Failed(findings) => {
                 for finding in findings {
                     ui::detail(format!("FAILED {seconds:4.1} s  {name}: {finding}"));
@@ -99,13 +118,33 @@ impl Probe {
 /// Probes in an order: each needs those before it. Jobs do not depend on each other.
 pub struct Job<'a> {
     names: Vec<String>,
+    cost: u32,
     run: Box<dyn Fn() -> Vec<Probe> + Send + Sync + 'a>,
 }
 
 impl<'a> Job<'a> {
     /// Probes of these names. `run` gives the first of them, up to one that did not pass.
     pub fn new(names: Vec<String>, run: impl Fn() -> Vec<Probe> + Send + Sync + 'a) -> Self {
-        Self { names, run: Box::new(run) }
+        Self { names, cost: 2, run: Box::new(run) }
+    }
+
+    /// Says about how many seconds it takes, beside others on an idle machine. What takes longest
+    /// is started first; nothing else depends on it.
+    #[must_use]
+    pub fn taking(mut self, seconds: u32) -> Self {
+        self.cost = seconds;
+        self
+    }
+
+    pub fn cost(&self) -> u32 {
+        self.cost
+    }
+
+    /// The same probes, none of which is run.
+    #[allow(dead_code)] // TODO-USERS
+    pub fn left_out(self, why: &'static str) -> Self {
+        let names = self.names.clone();
+        Self::new(self.names, move || names.iter().map(|name| Probe::skipped(name, why)).collect())
     }
 
     /// A single probe.
@@ -118,19 +157,22 @@ impl<'a> Job<'a> {
     }
 
     /// Runs the probes; those that did not get their turn are skipped.
-    pub fn probes(&self, end: Instant) -> Vec<Probe> {
-        let mut probes = Vec::new();
-        let mut why = "there is no time left for it".to_owned();
-        if Instant::now() < end {
-            probes = (self.run)();
-            if let Some(last) = probes.last() {
-                why = format!("it needs `{}`", last.name);
-            }
+    pub fn probes(&self, budget: &Budget) -> Vec<Probe> {
+        if let Some(why) = budget.is_used_up() {
+            return self.skipped(&why);
         }
+        let mut probes = (self.run)();
+        let why =
+            probes.last().map_or_else(String::new, |last| format!("it needs `{}`", last.name));
         let rest = self.names.iter().skip(probes.len());
         let rest: Vec<Probe> = rest.map(|name| Probe::skipped(name, &why)).collect();
         probes.extend(rest);
         probes
+    }
+
+    /// All of its probes, none of which ran.
+    pub fn skipped(&self, why: &str) -> Vec<Probe> {
+        self.names.iter().map(|name| Probe::skipped(name, why)).collect()
     }
 }
 
@@ -143,5 +185,12 @@ mod tests {
         let probe = Probe::run("x", || anyhow::bail!("no such file"));
         let Outcome::Failed(findings) = probe.outcome else { panic!("it passed") };
         assert_eq!(findings[0].to_string(), "x: expected it to run, found no such file");
+    }
+
+    #[test]
+    fn a_finding_ends_a_probe_like_an_error() {
+        let finding = || Finding::new("x", "1", "2");
+        assert_eq!(checked(Err(finding().into())).unwrap(), Err(vec![finding()]));
+        assert!(checked(Err(anyhow::anyhow!("no such file"))).is_err());
     }
 }

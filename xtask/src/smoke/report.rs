@@ -1,13 +1,16 @@
 //! What the probes of one tree found, and the one error that is made of it.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use semver::Version;
 
-use super::probe::{Outcome, Probe};
+use super::probe::{Finding, Outcome, Probe};
 use crate::failure::Failure;
 use crate::model::closure::Closure;
+
+/// Why there is nothing to say of a probe that was cut off.
+pub const INTERRUPTED: &str = "this program was told to end";
 
 /// Everything about one tree.
 #[derive(Debug)]
@@ -22,22 +25,35 @@ pub struct Report {
     pub closure: Option<Closure>,
     /// Probes that may be skipped.
     pub may_skip: Vec<String>,
+    /// Was this program told to end meanwhile?
+    pub is_interrupted: bool,
+    /// Where what each command wrote was kept.
+    pub logs: Option<PathBuf>,
 }
 
 impl Report {
     pub fn has_passed(&self) -> bool {
-        self.problems().is_empty()
+        !self.is_interrupted && self.problems().is_empty()
+    }
+
+    /// In a word.
+    pub fn outcome(&self) -> &'static str {
+        match (self.is_interrupted, self.has_passed()) {
+            (true, _) => "interrupted",
+            (false, true) => "passed",
+            (false, false) => "failed",
+        }
     }
 
     /// Everything that is wrong, most telling first: a probe that is skipped is, too, unless that
-    /// was allowed.
+    /// was allowed, or this program was told to end.
     fn problems(&self) -> Vec<String> {
         let failed = self.probes.iter().filter_map(|probe| match &probe.outcome {
             Outcome::Failed(findings) => Some(findings),
             _ => None,
         });
         let skipped = self.probes.iter().filter_map(|probe| match &probe.outcome {
-            Outcome::Skipped(why) if !self.may_skip.contains(&probe.name) => {
+            Outcome::Skipped(why) if self.had_to_run(probe) => {
                 Some(format!("`{}` was skipped: {why}", probe.name))
             }
             _ => None,
@@ -45,23 +61,52 @@ impl Report {
         failed.flatten().map(ToString::to_string).chain(skipped).collect()
     }
 
-    /// The error of a tree whose probes did not all pass.
-    pub fn failure(&self, logs: &Path) -> Option<Failure> {
-        let problems = self.problems();
-        let (first, rest) = problems.split_first()?;
-        let mut failure = Failure::failed(format!("smoke test of `{}` failed: {first}", self.tree));
-        if !rest.is_empty() {
-            let lines: Vec<String> = rest.iter().map(|problem| format!("- {problem}")).collect();
-            failure =
-                failure.caused_by(anyhow::anyhow!("{} more:\n{}", rest.len(), lines.join("\n")));
-        }
-        Some(failure.hint(format!("what each command wrote is in `{}`", logs.display())))
+    /// Is it a problem that a probe was skipped?
+    pub fn had_to_run(&self, probe: &Probe) -> bool {
+        !self.is_interrupted && !self.may_skip.contains(&probe.name)
     }
+
+    /// The error of a tree whose probes did not all pass, or not all run.
+    pub fn failure(&self) -> Option<Failure> {
+        let problems = self.problems();
+        let failure = if self.is_interrupted {
+            let passed = self.probes.iter().filter(|probe| probe.has_passed()).count();
+            let failure = Failure::failed(format!(
+                "smoke test of `{}` was interrupted: {passed} of {} probes had passed",
+                self.tree,
+                self.probes.len()
+            ));
+            with_list(failure, "had failed", &problems)
+        } else {
+            let (first, rest) = problems.split_first()?;
+            let failure = Failure::failed(format!("smoke test of `{}` failed: {first}", self.tree));
+            with_list(failure, "more", rest)
+        };
+        Some(match &self.logs {
+            Some(logs) => {
+                failure.hint(format!("what each command wrote is in `{}`", logs.display()))
+            }
+            None => failure,
+        })
+    }
+}
+
+/// Findings, a line each.
+pub fn lines(findings: &[Finding]) -> String {
+    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// A failure with further problems, a line each.
+fn with_list(failure: Failure, which: &str, problems: &[String]) -> Failure {
+    if problems.is_empty() {
+        return failure;
+    }
+    let lines: Vec<String> = problems.iter().map(|problem| format!("- {problem}")).collect();
+    failure.caused_by(anyhow::anyhow!("{} {which}:\n{}", problems.len(), lines.join("\n")))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::probe::Finding;
     use super::*;
 
     fn report(probes: Vec<Probe>) -> Report {
@@ -73,6 +118,8 @@ mod tests {
             probes,
             closure: None,
             may_skip: vec!["closure".to_owned()],
+            is_interrupted: false,
+            logs: Some("/tmp/x".into()),
         }
     }
 
@@ -84,10 +131,9 @@ mod tests {
             outcome,
         };
         let wrong = |found: &str| Finding::new("`dagster --version`", "`1.9.12`", found);
-        let logs = Path::new("/tmp/x");
         let good = || probe("a", Outcome::Passed(String::new()));
-        assert!(report(vec![good()]).failure(logs).is_none());
-        let report = report(vec![
+        assert!(report(vec![good()]).failure().is_none());
+        let mut report = report(vec![
             good(),
             Probe::skipped("closure", "no store"),
             Probe::skipped("web page", "it needs `webserver`"),
@@ -100,6 +146,16 @@ mod tests {
                 - `web page` was skipped: it needs `webserver`
             hint: what each command wrote is in `/tmp/x`
         "#]]
-        .assert_eq(&crate::failure::render(&report.failure(logs).unwrap().into()));
+        .assert_eq(&crate::failure::render(&report.failure().unwrap().into()));
+        report.is_interrupted = true;
+        report.logs = None;
+        report.probes.push(probe("c", Outcome::Interrupted));
+        expect_test::expect![[r#"
+            error: smoke test of `combined` was interrupted: 1 of 5 probes had passed
+              Caused by: 2 had failed:
+                - `dagster --version`: expected `1.9.12`, found `1!0+dev`
+                - `dagster --version`: expected `1.9.12`, found `2`
+        "#]]
+        .assert_eq(&crate::failure::render(&report.failure().unwrap().into()));
     }
 }

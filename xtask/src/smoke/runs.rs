@@ -28,7 +28,8 @@ pub fn dagster<'a>(context: &'a Context<'_>, part: &'a Part) -> Vec<Job<'a>> {
                 Ok(()) => check_value(&sandbox),
                 Err(findings) => Ok(Err(findings)),
             }
-        }),
+        })
+        .taking(5),
         Job::one("job execute", move |name| {
             let sandbox = context.sandbox(name)?;
             let args = ["job", "execute", "-f"];
@@ -36,7 +37,8 @@ pub fn dagster<'a>(context: &'a Context<'_>, part: &'a Part) -> Vec<Job<'a>> {
                 Ok(()) => check_value(&sandbox),
                 Err(findings) => Ok(Err(findings)),
             }
-        }),
+        })
+        .taking(5),
     ]
 }
 
@@ -64,6 +66,7 @@ pub fn graphql<'a>(context: &'a Context<'_>, part: &'a Part) -> Job<'a> {
             Err(vec![Finding::new(what, format!("`{version}`"), format!("`{found}`"))])
         })
     })
+    .taking(5)
 }
 
 fn load(

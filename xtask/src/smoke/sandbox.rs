@@ -8,43 +8,52 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use super::budget::{Budget, COMMAND, Deadline, STOP};
 use super::probe::{Checked, Finding};
+use crate::interrupt;
+use crate::tools::activity;
 use crate::tools::confine::Access;
 use crate::tools::descendants::Found;
-use crate::tools::process::{Ended, Process, Spec, Wait};
+use crate::tools::process::{Ended, Process, Spec, Wait, stderr_of, stdout_of};
 use crate::ui;
 
-/// How long a server may take to end, then what it started, then what it left and was told to.
-const STOP: Duration = Duration::from_secs(8);
+/// Between two questions whether something is so by now.
+const TICK: Duration = Duration::from_millis(50);
 
 const DAGSTER_YAML: &str = "telemetry:\n  enabled: false\n";
 
 /// The directories of one probe.
 pub struct Sandbox {
     dir: PathBuf,
-    deadline: Duration,
+    /// A short path: Dagster's sockets are in it, whose paths may have 103 bytes.
+    temporary: PathBuf,
+    budget: Budget,
     access: Access,
 }
 
 impl Sandbox {
-    /// Makes the directories below a scratch directory, named after the probe. They are what its
-    /// processes may reach beside what is given.
+    /// Makes the directories of a probe, named after it, below a scratch directory, and below a
+    /// second one its `$TMPDIR`. They are what its processes may reach beside what is given.
     pub fn create(
         scratch: &Path,
+        temporary: &Path,
         probe: &str,
-        deadline: Duration,
+        budget: Budget,
         mut access: Access,
     ) -> Result<Self> {
-        let dir = scratch.join(slug(probe));
-        access.write.push(dir.clone());
-        let sandbox = Self { dir, deadline, access };
-        for dir in ["home", "dagster", "t", "log"] {
-            let dir = sandbox.dir.join(dir);
-            fs::create_dir_all(&dir)
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let (dir, temporary) = (scratch.join(slug(probe)), temporary.join(count.to_string()));
+        access.write.extend([dir.clone(), temporary.clone()]);
+        let sandbox = Self { dir, temporary, budget, access };
+        let own = ["home", "dagster", "log"].map(|dir| sandbox.dir.join(dir));
+        for dir in own.iter().chain([&sandbox.temporary]) {
+            fs::create_dir_all(dir)
                 .with_context(|| format!("failed to create `{}`", dir.display()))?;
         }
         sandbox.write("dagster/dagster.yaml", DAGSTER_YAML)?;
@@ -55,8 +64,14 @@ impl Sandbox {
         self.dir.join(name)
     }
 
-    pub fn deadline(&self) -> Duration {
-        self.deadline
+    /// Starts a wait for something that takes so long at most on an idle machine.
+    pub fn wait(&self, base: Duration) -> Deadline {
+        self.budget.wait(base)
+    }
+
+    /// The longest that any wait may take.
+    pub fn ceiling(&self) -> Duration {
+        self.budget.ceiling()
     }
 
     /// Lets processes that are started from now on listen on a port and connect to it.
@@ -90,7 +105,7 @@ impl Sandbox {
             ("LANG", "C.UTF-8".to_owned()),
             ("PATH", "/usr/bin:/bin".to_owned()),
             ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
-            ("TMPDIR", dir("t")),
+            ("TMPDIR", self.temporary.display().to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -119,21 +134,18 @@ impl Sandbox {
     /// Runs a process to its end; a finding when it did not end in time, or left another one.
     pub fn run(&self, what: &str, spec: &Spec) -> Result<Result<Ended, Finding>> {
         let mut process = spec.start()?;
-        let Wait::Ended(ended) = process.wait(self.deadline)? else {
-            return Ok(Err(Finding::new(
-                what,
-                format!("an end within {} s", self.deadline.as_secs_f64()),
-                "it hanging; it was killed",
-            )));
+        let mut deadline = self.wait(COMMAND);
+        let Wait::Ended(ended) = process.wait_until(|| deadline.is_over())? else {
+            return Ok(Err(late(what, "an end", &deadline, &mut process)));
         };
-        let left = process.wait_for_all(self.deadline)?;
-        Ok(if left.is_empty() { Ok(ended) } else { Err(self.survivors(what, &left)) })
-    }
-
-    /// The finding that a process left others, which ran at the deadline.
-    fn survivors(&self, what: &str, left: &[Found]) -> Finding {
-        let expected = format!("no process left {} s after its end", self.deadline.as_secs_f64());
-        Finding::new(what, expected, format!("{}; killed", words(left)))
+        let mut deadline = self.wait(STOP);
+        let left = process.wait_for_all(|| deadline.is_over())?;
+        Ok(if left.is_empty() {
+            Ok(ended)
+        } else {
+            let expected = deadline.expected("no process of it left");
+            Err(Finding::new(what, expected, format!("{}; killed", words(&left))))
+        })
     }
 
     /// Runs a process that must end with status 0.
@@ -162,29 +174,65 @@ pub fn ended_badly(ended: &Ended) -> String {
     }
 }
 
+/// What did not come in time, of a process that runs: what that is doing, and how busy the machine.
+pub fn late(what: &str, wanted: &str, deadline: &Deadline, process: &mut Process) -> Finding {
+    let found = format!("none after {}; {}", deadline.found(), doing(process));
+    Finding::new(what, deadline.expected(wanted), found)
+}
+
+/// What a process and all that it started are doing, and what it wrote last.
+fn doing(process: &mut Process) -> String {
+    let doing = activity::words(&process.running());
+    let written = [stderr_of(process.log()), stdout_of(process.log())].iter().find_map(|log| {
+        let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
+        last_line(&text).map(str::to_owned)
+    });
+    match written {
+        Some(line) => format!("it is {doing}; it wrote last: {line}"),
+        None => format!("it is {doing}; it wrote nothing"),
+    }
+}
+
+/// Waits before something is asked again that took so long: half of the time at most is spent on
+/// asking.
+///
+/// # Errors
+/// When this program was asked to stop.
+pub fn pause(took: Duration) -> Result<()> {
+    let until = Instant::now() + took.max(TICK);
+    while Instant::now() < until {
+        interrupt::check()?;
+        std::thread::sleep(TICK);
+    }
+    Ok(())
+}
+
 /// Up to 1.9 the server does not end its code server, which would go by itself once it has missed
 /// the heartbeat for 45 seconds. As a service manager does, what is left is told to end; it must
 /// obey. Anything else that is left is a finding.
-pub fn stop(mut process: Process, what: &str) -> Checked {
-    let expected = format!("an end within {} s of SIGTERM", STOP.as_secs());
+pub fn stop(sandbox: &Sandbox, mut process: Process, what: &str) -> Checked {
+    let mut deadline = sandbox.wait(STOP);
     process.terminate();
-    let Wait::Ended(_) = process.wait(STOP)? else {
-        return Ok(Err(vec![Finding::new(what, expected, "it running; it was killed")]));
+    let Wait::Ended(_) = process.wait_until(|| deadline.is_over())? else {
+        return Ok(Err(vec![late(what, "an end after SIGTERM", &deadline, &mut process)]));
     };
-    let left = process.wait_for_all(STOP)?;
+    let mut deadline = sandbox.wait(STOP);
+    let left = process.wait_for_all(|| deadline.is_over())?;
     if left.is_empty() {
         return Ok(Ok("no process left".to_owned()));
     }
     process.terminate_all();
-    let deaf = process.wait_for_all(STOP)?;
+    let mut deadline = sandbox.wait(STOP);
+    let deaf = process.wait_for_all(|| deadline.is_over())?;
     let bad: Vec<Found> = left.iter().filter(|left| !is_dagsters(left)).cloned().collect();
-    let what = format!("processes that {what} left");
     Ok(if !bad.is_empty() {
+        let what = format!("processes that {what} left");
         Err(vec![Finding::new(what, "none but Dagster's own", format!("{}; killed", words(&bad)))])
     } else if !deaf.is_empty() {
-        Err(vec![Finding::new(what, expected, format!("{}; killed", words(&deaf)))])
+        let what = format!("{} that {what} left", ui::count(deaf.len(), "process"));
+        Err(vec![late(&what, "an end after SIGTERM", &deadline, &mut process)])
     } else {
-        let count = ui::count(left.len(), "process");
+        let count = left.len();
         Ok(format!("no process left; {count} of Dagster's ended by a SIGTERM of their own"))
     })
 }

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -18,15 +17,12 @@ use super::context::Context;
 use super::probe::Finding;
 use super::sandbox::Sandbox;
 use crate::interrupt;
-use crate::tools::process::Wait;
 
 const SECOND: &str = include_str!("python/second.py");
 const CHILD: &str = include_str!("python/child.py");
 /// The oldest that Dagster Pipes of the oldest line runs on, and far beyond the newest.
 const MINORS: std::ops::Range<u32> = 9..30;
 const ASK: &str = "import sys; print('%d.%d' % sys.version_info[:2])";
-/// A Python that takes longer to say its version is none for this.
-const ANSWER: Duration = Duration::from_secs(10);
 
 /// A Python of another version, and what it sees by itself.
 pub struct Second {
@@ -188,7 +184,8 @@ fn directories() -> Vec<PathBuf> {
 
 fn is_of_another_version(sandbox: &Sandbox, python: &Path, not: &str) -> bool {
     let spec = sandbox.spec(python, &["-IBc", ASK]);
-    let Ok(Wait::Ended(ended)) = spec.run(ANSWER.min(sandbox.deadline())) else { return false };
+    // One that cannot say its version is none for this.
+    let Ok(Ok(ended)) = sandbox.run("second Python", &spec) else { return false };
     let version = ended.stdout.trim();
     let minor = version.strip_prefix("3.").and_then(|minor| minor.parse().ok());
     version != not && minor.is_some_and(|minor| MINORS.contains(&minor))

@@ -2,25 +2,26 @@
 //! the probes of `dagster-webserver`.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use ureq::Agent;
 
+use super::budget::{ANSWER, COMMAND};
 use super::context::Context;
-use super::definitions;
+use super::definitions::Definitions;
 use super::probe::Finding;
-use super::sandbox::{Sandbox, ended_badly};
+use super::sandbox::{Sandbox, ended_badly, late};
 use super::tree::Part;
 use crate::interrupt;
 use crate::tools::process::{Ended, Process};
 
-/// How long one answer may take.
-const ANSWER: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(100);
 /// Somebody else may take the port between our asking for a free one and the server's binding it.
 const STARTS: usize = 3;
+
 /// A command that serves the web UI.
 pub struct Serving {
     pub command: &'static str,
@@ -58,60 +59,70 @@ pub fn start(
     probe: &str,
     part: &Part,
     serving: &Serving,
+    definitions: Definitions,
 ) -> Result<Result<Server, Vec<Finding>>> {
     let what = serving.what();
     let mut starts = 1;
     loop {
         let sandbox = context.sandbox(probe)?;
-        let expected = format!("an answer within {} s", sandbox.deadline().as_secs_f64());
-        match start_at(sandbox, part, serving, free_port()?)? {
-            Err(ended) if starts < STARTS && is_clash(&ended) => starts += 1,
-            Err(Some(ended)) => {
+        match start_at(sandbox, part, serving, definitions)? {
+            Err(Silent::Ended(ended)) if starts < STARTS && is_clash(&ended) => starts += 1,
+            Err(Silent::Ended(ended)) => {
                 return Ok(Err(vec![Finding::new(what, "it to run", ended_badly(&ended))]));
             }
-            Err(None) => return Ok(Err(vec![Finding::new(what, expected, "none")])),
+            Err(Silent::Late(finding)) => return Ok(Err(vec![finding])),
             Ok(server) => return Ok(Ok(server)),
         }
     }
 }
 
-/// Starts the server and waits until it answers. `Err`: how it ended, `None` when it still ran.
+/// Why a server gave no answer.
+enum Silent {
+    Ended(Ended),
+    Late(Finding),
+}
+
+/// Starts the server and waits until it answers.
 fn start_at(
     mut sandbox: Sandbox,
     part: &Part,
     serving: &Serving,
-    port: u16,
-) -> Result<Result<Server, Option<Ended>>> {
+    definitions: Definitions,
+) -> Result<Result<Server, Silent>> {
+    let port = free_port()?;
     sandbox.allow_port(port);
-    let file = definitions::write(&sandbox)?;
+    let file = definitions.write(&sandbox)?;
     let port = port.to_string();
     let options = ["-h", "127.0.0.1", "-p", &port, "-f", file];
     let args: Vec<&str> = serving.args.iter().chain(&options).copied().collect();
     let process = sandbox.spec(&part.command(serving.command), &args).start()?;
-    let deadline = sandbox.deadline();
+    let mut deadline = sandbox.wait(COMMAND);
     let agent = Agent::config_builder()
         .proxy(None)
         .http_status_as_error(false)
         .max_redirects(0)
         // After an error the server may close a connection that looks good for one more request.
         .max_idle_connections(0)
-        .timeout_global(Some(ANSWER))
+        // Whoever asks waits less long than that: see `in_time`.
+        .timeout_global(Some(sandbox.ceiling()))
         .build()
         .into();
     let url = format!("http://127.0.0.1:{port}");
     let mut server = Server { sandbox, process, url, agent };
-    let until = Instant::now() + deadline;
-    while Instant::now() < until {
+    loop {
         if let Some(ended) = server.process.poll()? {
-            return Ok(Err(Some(ended)));
+            return Ok(Err(Silent::Ended(ended)));
         }
         interrupt::check()?;
         if server.get("/server_info").is_ok_and(|answer| answer.status == 200) {
             return Ok(Ok(server));
         }
+        if deadline.is_over() {
+            let finding = late(&serving.what(), "an answer", &deadline, &mut server.process);
+            return Ok(Err(Silent::Late(finding)));
+        }
         std::thread::sleep(TICK);
     }
-    Ok(Err(None))
 }
 
 /// A port that was free just now. (`-p 0` means 3000 to Dagster.)
@@ -121,32 +132,50 @@ fn free_port() -> Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-fn is_clash(ended: &Option<Ended>) -> bool {
+fn is_clash(ended: &Ended) -> bool {
     let said = |text: &str| text.to_lowercase().contains("address already in use");
-    ended.as_ref().is_some_and(|ended| said(&ended.stderr) || said(&ended.stdout))
+    said(&ended.stderr) || said(&ended.stdout)
 }
 
 impl Server {
     pub fn get(&self, path: &str) -> Result<Answer> {
-        let url = format!("{}{path}", self.url);
-        let response =
-            self.agent.get(&url).call().with_context(|| format!("failed to get `{path}`"))?;
-        Answer::read(response).with_context(|| format!("failed to read `{path}`"))
+        let request = self.agent.get(format!("{}{path}", self.url));
+        self.in_time(move || Answer::read(request.call()?))
+            .with_context(|| format!("failed to get `{path}`"))
     }
 
     /// Posts a GraphQL request, an object with `query`; returns the answer as it is.
     pub fn graphql(&self, request: &Value) -> Result<Value> {
-        let response = self
-            .agent
-            .post(format!("{}/graphql", self.url))
-            .content_type("application/json")
-            .send(request.to_string())
+        let post =
+            self.agent.post(format!("{}/graphql", self.url)).content_type("application/json");
+        let body = request.to_string();
+        let answer = self
+            .in_time(move || Answer::read(post.send(body)?))
             .context("failed to post to `/graphql`")?;
-        let answer = Answer::read(response).context("failed to read `/graphql`")?;
         match serde_json::from_str(&answer.body) {
             Ok(body) => Ok(body),
             Err(_) => {
                 bail!("expected JSON from `/graphql`, found {} `{}`", answer.status, answer.kind)
+            }
+        }
+    }
+
+    /// Makes a request beside, since it cannot be left while it waits; one that is given up ends
+    /// with its server.
+    fn in_time(&self, request: impl FnOnce() -> Result<Answer> + Send + 'static) -> Result<Answer> {
+        let (sender, receiver) = channel();
+        std::thread::spawn(move || sender.send(request()));
+        let mut deadline = self.sandbox.wait(ANSWER);
+        loop {
+            match receiver.recv_timeout(TICK) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Disconnected) => bail!("the request came to nothing"),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            interrupt::check()?;
+            if deadline.is_over() {
+                let expected = deadline.expected("an answer");
+                bail!("expected {expected}, found none after {}", deadline.found());
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::probe::Outcome;
 use super::*;
@@ -13,8 +13,8 @@ use crate::model::config::Config;
 /// A tree whose commands are shell scripts; `NAME` and `VERSION` are theirs.
 struct Fake {
     config: Config,
-    dir: TempDir,
-    scratch: TempDir,
+    dir: tempfile::TempDir,
+    scratch: tempfile::TempDir,
 }
 
 const GOOD: &str =
@@ -49,13 +49,12 @@ impl Fake {
     /// What the probes of the commands find, without the path of the tree.
     fn findings(&self, tree: &Tree, command_seconds: u64) -> Vec<String> {
         let scratch = &self.scratch;
-        let budget = budget(command_seconds);
         let context = Context {
             tree,
             access: access::of(tree, scratch.path()),
             scratch: scratch.path().to_owned(),
-            budget,
-            end: Instant::now() + Duration::from_secs(budget.seconds),
+            temporary: scratch.path().join("t"),
+            budget: Budget::start(&limits(command_seconds), scratch.path()),
             checkout: None,
             last: None,
             together: None,
@@ -66,7 +65,7 @@ impl Fake {
         let mut jobs = vec![Job::one("commands", |_| part.check_commands(tree))];
         jobs.extend(commands::jobs(&context, part));
         let root = self.dir.path().display().to_string();
-        runner::run_all(&jobs, context.end, false)
+        runner::run_all(&jobs, &context.budget, false)
             .into_iter()
             .filter_map(|probe| match probe.outcome {
                 Outcome::Failed(findings) => Some(findings),
@@ -78,8 +77,15 @@ impl Fake {
     }
 }
 
-fn budget(command_seconds: u64) -> config::Smoke {
-    config::Smoke { command_seconds, seconds: 600, closure_percent: 25 }
+fn limits(command_seconds: u64) -> config::Smoke {
+    config::Smoke { command_seconds, seconds: 600, closure_percent: 25, ..config::Smoke::default() }
+}
+
+#[test]
+fn what_an_imitation_leaves_out_is_allowed_by_name() {
+    for name in users::names() {
+        assert!(ONLY_OF_DAGSTER.contains(&name), "{name}");
+    }
 }
 
 #[test]
@@ -140,13 +146,16 @@ fn a_command_that_hangs_is_killed_with_all_it_started() {
     fake.script("dagster", "sleep 1000 & echo $! >>~/pids; echo $$ >>~/pids; sleep 1000");
     let start = Instant::now();
     let found = fake.findings(&fake.tree("1.9.12"), 2);
-    assert_eq!(
-        found,
-        ["--version", "--help"].map(|flag| format!(
-            "`dagster {flag}`: expected an end within 2 s, found it hanging; it was killed"
-        ))
-    );
-    assert!(start.elapsed() < Duration::from_secs(20));
+    assert_eq!(found.len(), 2);
+    for (found, flag) in found.iter().zip(["--version", "--help"]) {
+        let expected =
+            format!("`dagster {flag}`: expected an end within 2 s, found none after 2 s");
+        assert!(found.starts_with(&expected), "{found}");
+        for words in [" core", "times slower", " s of CPU", "`sleep 1000`", "it wrote nothing"] {
+            assert!(found.contains(words), "{found}");
+        }
+    }
+    assert!(start.elapsed() < Duration::from_secs(60));
     let pids: String = ["dagster---version", "dagster---help"]
         .map(|probe| fs::read_to_string(fake.scratch.path().join(probe).join("home/pids")).unwrap())
         .concat();
@@ -163,7 +172,7 @@ fn a_failure_keeps_the_logs_and_names_them() {
     fake.script("dagster", DEVELOPMENT);
     let tree = fake.tree("1.9.12");
     let (report, failure) =
-        smoke(&tree, tempfile::tempdir().unwrap(), budget(5), None, None, &Options::default())
+        smoke(&tree, Places::make().unwrap(), &limits(60), None, None, &Options::default())
             .unwrap();
     assert!(!report.has_passed());
     let error = failure.unwrap().into();
@@ -193,4 +202,28 @@ fn usage_is_checked() {
     assert_eq!(error.to_string(), "1.9.12 has no package `dagster-shared`");
     let nowhere = Path::new("/nowhere");
     assert!(Tree::at(&fake.config, nowhere, &version, &[]).is_err());
+}
+
+#[test]
+fn where_nothing_is_installed_that_is_all_there_is_to_say() {
+    let fake = Fake::new("1.9.12");
+    let bin = fake.dir.path().join("bin");
+    fs::remove_dir_all(&bin).unwrap();
+    fs::create_dir(&bin).unwrap();
+    let tree = fake.tree("1.9.12");
+    let options = Options { logs: Some(fake.dir.path().join("logs")), ..Options::default() };
+    let (report, failure) =
+        smoke(&tree, Places::make().unwrap(), &limits(60), None, None, &options).unwrap();
+    assert_eq!(report.probes.len(), 1);
+    let text = failure::render(&failure.unwrap().into());
+    let root = fake.dir.path().display().to_string();
+    expect_test::expect![[r#"
+        error: smoke test of `[ROOT]` failed: tree: expected dagster 1.9.12, found dagster is not installed here (no `dagster` distribution below `[ROOT]`)
+        hint: what each command wrote is in `[ROOT]/logs/[TREE]`
+    "#]]
+    .assert_eq(
+        &text
+            .replace(&report.logs.unwrap().file_name().unwrap().display().to_string(), "[TREE]")
+            .replace(&root, "[ROOT]"),
+    );
 }

@@ -12,6 +12,11 @@ use super::probe::{Checked, Finding};
 use crate::failure::Failure;
 use crate::model::config::{Config, Package, Variant};
 
+/// What an imitation of Dagster has, and Dagster has not: the module says what it is.
+const IMITATION: &str = "imitation.py";
+/// Why an imitation is not asked.
+pub const IMITATES: &str = "this Dagster is an imitation";
+
 /// How a tree came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -45,6 +50,8 @@ pub struct Tree {
     pub parts: Vec<Part>,
     /// Commands of all packages of this version, in whatever part.
     pub known: BTreeSet<String>,
+    /// Operations of the web UI that upstream ships broken at this version.
+    pub broken_operations: Vec<String>,
 }
 
 /// One root: a directory with its own `bin/`, whose commands see what they need by themselves.
@@ -87,6 +94,7 @@ impl Tree {
             python: python_of(config, Kind::Flox, version),
             parts,
             known,
+            broken_operations: broken_operations_of(config, version),
         }
     }
 
@@ -108,7 +116,41 @@ impl Tree {
             python: python_of(config, kind, version),
             parts,
             known,
+            broken_operations: broken_operations_of(config, version),
         })
+    }
+
+    /// Does the tree say itself that it only imitates Dagster?
+    pub fn is_imitation(&self) -> bool {
+        let part = self.part_of("dagster");
+        part.is_some_and(|part| {
+            let dagster = part.packages.iter().find(|package| package.name == "dagster");
+            dagster.is_some_and(|dagster| {
+                part.module_file(dagster).with_file_name(IMITATION).is_file()
+            })
+        })
+    }
+
+    /// Checks that something of any of its packages is there, whatever state it is in: a command, a
+    /// module, a distribution.
+    pub fn check_installed(&self) -> Result<(), Finding> {
+        let is_there = |part: &Part| {
+            part.packages.is_empty()
+                || part.packages.iter().any(|package| {
+                    package.commands.iter().any(|name| part.has_command(name))
+                        || part.module_file(package).exists()
+                        || metadata_of(&part.root, package).is_some()
+                })
+        };
+        if self.parts.iter().any(is_there) {
+            return Ok(());
+        }
+        let dir = self.parts.first().map(|part| part.root.display().to_string());
+        let found = format!(
+            "dagster is not installed here (no `dagster` distribution below `{}`)",
+            dir.unwrap_or_default()
+        );
+        Err(Finding::new("tree", format!("dagster {}", self.version), found))
     }
 
     /// The last part that has a package, with the package: later ones see all earlier ones.
@@ -123,8 +165,17 @@ impl Part {
         if self.name.is_empty() { probe.to_owned() } else { format!("{probe} of {}", self.name) }
     }
 
+    pub fn has_commands(&self) -> bool {
+        self.packages.iter().any(|package| !package.commands.is_empty())
+    }
+
     pub fn command(&self, name: &str) -> PathBuf {
         self.root.join("bin").join(name)
+    }
+
+    /// Is there anything of that name, a link to nowhere included?
+    fn has_command(&self, name: &str) -> bool {
+        self.command(name).symlink_metadata().is_ok()
     }
 
     /// The file that importing a package of this part must come from. The directory's number is
@@ -138,6 +189,13 @@ impl Part {
             .filter_map(|entry| Some(entry.ok()?.path().join(&file)))
             .find(|path| path.is_file())
             .unwrap_or_else(|| lib.join("python3").join(&file))
+    }
+
+    /// The directory of the web UI's files, where the part has the web server.
+    pub fn web_ui(&self) -> Option<PathBuf> {
+        let is_server = |package: &&Package| package.name == "dagster-webserver";
+        let server = self.packages.iter().find(is_server)?;
+        Some(self.module_file(server).with_file_name("webapp").join("build"))
     }
 
     /// Puts the commands that the source declared, as its distributions recorded them, in the place
@@ -198,21 +256,31 @@ fn python_of(config: &Config, kind: Kind, version: &Version) -> Option<String> {
     python.map(str::to_owned)
 }
 
+fn broken_operations_of(config: &Config, version: &Version) -> Vec<String> {
+    let entries = config.smoke.broken_operations.iter();
+    entries.filter(|entry| entry.covers(version)).map(|entry| entry.operation.clone()).collect()
+}
+
 /// The console scripts that a distribution recorded, in `entry_points.txt` of its metadata
 /// (packaging.python.org, "Entry points specification"). `None`: it is not there.
 fn declared_commands(root: &Path, package: &Package) -> Option<Vec<String>> {
+    let dir = metadata_of(root, package)?;
+    // A distribution without any has no such file.
+    let text = fs::read_to_string(dir.join("entry_points.txt")).unwrap_or_default();
+    Some(console_scripts(&text))
+}
+
+/// The directory with the metadata of a distribution.
+fn metadata_of(root: &Path, package: &Package) -> Option<PathBuf> {
     let prefix = format!("{}-", package.module);
     let metadata = |name: &str| name.starts_with(&prefix) && name.ends_with(".dist-info");
-    let dir = fs::read_dir(root.join("lib"))
+    fs::read_dir(root.join("lib"))
         .ok()?
         .filter_map(|entry| fs::read_dir(entry.ok()?.path().join("site-packages")).ok())
         .flatten()
         .filter_map(Result::ok)
-        .find(|entry| metadata(&entry.file_name().to_string_lossy()))?
-        .path();
-    // A distribution without any has no such file.
-    let text = fs::read_to_string(dir.join("entry_points.txt")).unwrap_or_default();
-    Some(console_scripts(&text))
+        .find(|entry| metadata(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path())
 }
 
 fn console_scripts(text: &str) -> Vec<String> {

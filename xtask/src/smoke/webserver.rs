@@ -1,14 +1,12 @@
-//! `dagster-webserver`: it starts, says its versions, serves the page, answers a query, and ends.
+//! `dagster-webserver`: it says its versions and answers a query about the definitions.
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::api::words;
 use super::context::Context;
-use super::probe::{Checked, Finding, Job, Probe};
-use super::sandbox::stop;
-use super::server::{Server, Serving, start};
-use super::tree::Part;
-use super::ui_files;
+use super::probe::{Checked, Finding};
+use super::server::{Server, Serving};
 
 /// What `/server_info` says of which package.
 const SERVER_INFO: [(&str, &str); 3] = [
@@ -19,32 +17,10 @@ const SERVER_INFO: [(&str, &str); 3] = [
 const QUERY: &str = "{ version repositoriesOrError { __typename ... on RepositoryConnection { \
     nodes { name jobs { name } assetNodes { assetKey { path } } } } } }";
 
-const WEBSERVER: Serving = Serving { command: "dagster-webserver", args: &[] };
+pub const WEBSERVER: Serving = Serving { command: "dagster-webserver", args: &[] };
 
-/// The probes of the server; the later ones need the first.
-pub fn job<'a>(context: &'a Context<'_>, part: &'a Part) -> Job<'a> {
-    let names = ["webserver", "server_info", "web page", "graphql", "webserver end"];
-    Job::new(names.map(str::to_owned).to_vec(), move || probes(context, part))
-}
-
-fn probes(context: &Context<'_>, part: &Part) -> Vec<Probe> {
-    let mut started = None;
-    let mut probes = vec![Probe::run("webserver", || {
-        Ok(start(context, "webserver", part, &WEBSERVER)?.map(|server| {
-            let found = format!("answers at {}", server.url);
-            started = Some(server);
-            found
-        }))
-    })];
-    let Some(server) = started else { return probes };
-    probes.push(Probe::run("server_info", || check_info(&server, context)));
-    probes.push(Probe::run("web page", || ui_files::check(&server)));
-    probes.push(Probe::run("graphql", || check_graphql(&server, context)));
-    probes.push(Probe::run("webserver end", || stop(server.process, &WEBSERVER.what())));
-    probes
-}
-
-fn check_info(server: &Server, context: &Context<'_>) -> Checked {
+/// Checks the versions in `/server_info`.
+pub fn check_info(server: &Server, context: &Context<'_>) -> Checked {
     let answer = server.get("/server_info")?;
     let info: Value = serde_json::from_str(&answer.body)
         .with_context(|| format!("failed to read `{}`", answer.body))?;
@@ -60,7 +36,8 @@ fn check_info(server: &Server, context: &Context<'_>) -> Checked {
     Ok(if findings.is_empty() { Ok(version) } else { Err(findings) })
 }
 
-fn check_graphql(server: &Server, context: &Context<'_>) -> Checked {
+/// Checks that a query about the definitions is answered.
+pub fn check_graphql(server: &Server, context: &Context<'_>) -> Checked {
     let body = server.graphql(&json!({ "query": QUERY }))?;
     Ok(check_data(&body, &context.version().to_string()))
 }
@@ -92,15 +69,6 @@ fn check_data(body: &Value, version: &str) -> Result<String, Vec<Finding>> {
         Ok(format!("{version}, lists `answer` and `answer_job`"))
     } else {
         Err(findings)
-    }
-}
-
-/// A JSON value in few words.
-fn words(value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match text.char_indices().nth(300) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
     }
 }
 

@@ -2,17 +2,18 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use semver::Version;
-use tempfile::TempDir;
 
 use super::build::{self, Built, BuiltOutput};
 use crate::args::{Format, VariantArg};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::model::closure::{Closure, from_message, trailer, trailer_start};
 use crate::model::config::Variant;
 use crate::model::version;
+use crate::smoke::places::Places;
 use crate::smoke::report::Report;
 use crate::smoke::tree::Tree;
 use crate::smoke::{self as gate, Last, Options, formats};
@@ -71,6 +72,9 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
             let outputs = outputs(checkout, variant, &version)?;
             let tree = tree_of(checkout, variant, &version, &outputs);
             runs.push(check(&tree, checkout, Some(variant), &args.options)?);
+            if interrupt::is_set() {
+                break;
+            }
         }
     }
     let (reports, failures): (Vec<Report>, Vec<Option<Failure>>) = runs.into_iter().unzip();
@@ -156,14 +160,7 @@ fn check(
     options: &Options,
 ) -> Result<(Report, Option<Failure>)> {
     let last = variant.map(|variant| last(checkout, variant)).transpose()?.flatten();
-    let scratch = scratch()?;
-    let _guard = Guard::start(scratch.path())?;
-    gate::smoke(tree, scratch, checkout.config.smoke, Some(&checkout.root), last, options)
-}
-
-fn scratch() -> Result<TempDir> {
-    tempfile::Builder::new()
-        .prefix("smoke-")
-        .tempdir()
-        .context("failed to make a temporary directory")
+    let places = Places::make()?;
+    let _guard = Guard::start(&places.all())?;
+    gate::smoke(tree, places, &checkout.config.smoke, Some(&checkout.root), last, options)
 }

@@ -25,8 +25,8 @@ pub struct Args {
     /// The run of this program whose processes to end
     #[arg(value_parser = |text: &str| Run::parse(text).ok_or("expected PID-NUMBER"))]
     run: Run,
-    /// The directory to remove
-    scratch: PathBuf,
+    /// The directories to remove
+    dirs: Vec<PathBuf>,
 }
 
 /// A guard that watches over this program. Dropping it sends it away.
@@ -35,11 +35,11 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Starts a guard over all processes of this program and one directory.
-    pub fn start(scratch: &Path) -> Result<Self> {
+    /// Starts a guard over all processes of this program and some directories.
+    pub fn start(dirs: &[&Path]) -> Result<Self> {
         let child = Command::new(credentials::this_program()?)
             .args([COMMAND, &Run::this().to_string()])
-            .arg(scratch)
+            .args(dirs)
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -69,9 +69,14 @@ pub fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     descendants::end_run(args.run);
-    match fs::remove_dir_all(&args.scratch) {
+    let removed: Vec<Result<()>> = args.dirs.iter().map(|dir| remove(dir)).collect();
+    removed.into_iter().collect()
+}
+
+fn remove(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("failed to remove `{}`", args.scratch.display()))
+            Err(error).with_context(|| format!("failed to remove `{}`", dir.display()))
         }
         _ => Ok(()),
     }

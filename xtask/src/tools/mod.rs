@@ -1,5 +1,6 @@
 //! One module for each thing outside this program.
 
+pub mod activity;
 pub mod archive;
 pub mod cache;
 pub mod command;
@@ -13,6 +14,7 @@ pub mod github;
 pub mod guard;
 pub mod http;
 pub mod nix;
+pub mod pace;
 pub mod pip;
 pub mod process;
 pub mod python;

@@ -16,10 +16,11 @@ use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::confine::{self, Access};
-use super::descendants::{self, Found, Mark, send};
+use super::descendants::{self, Found, KILLED, Mark, send};
+use super::pace;
 use crate::interrupt;
 
-/// How long a process may take to end after SIGTERM.
+/// How long an idle machine gives a process that is dropped to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
 const TICK: Duration = Duration::from_millis(20);
 
@@ -111,12 +112,17 @@ impl Process {
     /// When this program was asked to stop.
     pub fn wait(&mut self, deadline: Duration) -> Result<Wait> {
         let until = Instant::now() + deadline;
+        self.wait_until(|| Instant::now() >= until)
+    }
+
+    /// The same, up to when somebody says that it took too long.
+    pub fn wait_until(&mut self, mut is_over: impl FnMut() -> bool) -> Result<Wait> {
         loop {
             if let Some(ended) = self.poll()? {
                 return Ok(Wait::Ended(ended));
             }
             interrupt::check()?;
-            if Instant::now() >= until {
+            if is_over() {
                 return Ok(Wait::Running);
             }
             std::thread::sleep(TICK);
@@ -156,16 +162,27 @@ impl Process {
     ///
     /// # Errors
     /// When this program was asked to stop.
-    pub fn wait_for_all(&mut self, deadline: Duration) -> Result<Vec<Found>> {
-        let until = Instant::now() + deadline;
+    pub fn wait_for_all(&mut self, mut is_over: impl FnMut() -> bool) -> Result<Vec<Found>> {
         loop {
             let left = self.left();
-            if left.is_empty() || Instant::now() >= until {
+            if left.is_empty() || is_over() {
                 return Ok(left);
             }
             interrupt::check()?;
             std::thread::sleep(TICK);
         }
+    }
+
+    /// The processes of this one that run, itself first.
+    pub fn running(&mut self) -> Vec<Pid> {
+        let mut left: Vec<Pid> = self.left().into_iter().map(|found| found.pid).collect();
+        left.sort_by_key(|pid| *pid != self.group);
+        left
+    }
+
+    /// Where its output goes: see [`stdout_of`] and [`stderr_of`].
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
     /// The processes of this one that run, itself included.
@@ -214,8 +231,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !self.end(Signal::TERM, GRACE) {
-            self.end(Signal::KILL, GRACE);
+        if !self.end(Signal::TERM, GRACE.mul_f64(pace::last())) {
+            self.end(Signal::KILL, KILLED);
         }
         let _ = self.child.try_wait();
         self.mark.release();
@@ -319,12 +336,12 @@ mod tests {
         assert!(matches!(wait, Wait::Ended(ended) if ended.status.success()));
         let pids = pids(dir.path());
         assert!(pids.iter().all(|&pid| exists(pid)));
-        let left = process.wait_for_all(Duration::from_millis(100)).unwrap();
+        let left = process.wait_for_all(|| true).unwrap();
         let [Found { pid, command }] = &left[..] else { panic!("expected one, found {left:?}") };
         assert_eq!([*pid], pids[..]);
         assert_eq!(*command, format!("`sleep 1000` in `{}`", dir.path().display()));
         process.terminate_all();
-        assert!(process.wait_for_all(Duration::from_secs(20)).unwrap().is_empty());
+        assert!(process.wait_for_all(|| false).unwrap().is_empty());
         assert!(pids.iter().all(|&pid| !exists(pid)));
     }
 

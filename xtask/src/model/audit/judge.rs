@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 
-use super::{
-    Answer, Answers, Audit, Finding, Kind, OnSystem, Outcome, Reasons, Row, Source, State, Subject,
-    Why, attribute_of,
-};
+use super::answers::{Answer, Answers, OnSystem, Reasons, State, Why};
+use super::report::{Audit, Finding, Kind, Outcome, Row};
+use super::source::Source;
+use super::subject::{Subject, attribute_of};
 use crate::model::facts::Distribution;
 use crate::model::nix_edit::{Expression, ListName};
 use crate::model::requirement::{self, Requirement, Target};

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 
-use super::{Answers, Source, State, Subject};
+use super::answers::{Answers, State};
+use super::source::Source;
+use super::subject::Subject;
 use crate::model::nixpkgs::Recorded;
 
 /// What a nixpkgs has, of what the expressions use and of what was recorded before. Of the systems,

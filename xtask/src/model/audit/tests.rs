@@ -1,10 +1,13 @@
 //! One small release over one small nixpkgs, and what is wrong with either.
 
+use std::collections::BTreeMap;
+
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::facts::{Distribution, Release};
+use crate::model::config::Config;
+use crate::model::facts::{Distribution, Facts, Release};
 use crate::model::located::Located;
 use crate::model::nix_edit::{self, NixFile, Scope};
 use crate::model::nixpkgs::Recorded;

@@ -5,20 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 
-use super::{Answer, Compared, Finding, Search, Severity, edit, is_in, said, words};
+use super::finding::{Answer, Finding, Severity, quoted};
+use super::search::{Compared, Search};
 use crate::model::config::{Package, Variant};
 use crate::model::facts::Distribution;
 use crate::model::located::Located;
-use crate::model::nix_edit::{ListChange, ListName};
+use crate::model::nix_edit::{Expression, ListChange, ListEdit, ListName};
 use crate::model::project::Project;
-use crate::model::requirement::{self, Requirement};
+use crate::model::requirement::{self, Requirement, normalised};
 
 impl Search<'_> {
     pub(super) fn missing_expressions(&mut self, package: &Package) {
         for variant in [Variant::Separate, Variant::Combined] {
             let directory = &self.config.variant(variant).files;
             let below = format!("{directory}/");
-            if self.of(&package.name).any(|expression| expression.path.starts_with(&below)) {
+            if self
+                .expressions_of(&package.name)
+                .any(|expression| expression.path.starts_with(&below))
+            {
                 continue;
             }
             self.add(Finding {
@@ -124,8 +128,10 @@ impl Search<'_> {
 
     /// A package whose file names a Python, and leaves to nixpkgs which one that is.
     pub(super) fn unversioned_python(&mut self, package: &Package) {
-        let named: Vec<&Located<String>> =
-            self.of(&package.name).filter_map(|it| it.unversioned_python.as_ref()).collect();
+        let named: Vec<&Located<String>> = self
+            .expressions_of(&package.name)
+            .filter_map(|it| it.unversioned_python.as_ref())
+            .collect();
         let Some(first) = named.first() else { return };
         self.add(Finding {
             severity: Severity::Hard,
@@ -147,7 +153,7 @@ impl Search<'_> {
             return;
         }
         let built: Vec<String> = self
-            .of(&package.name)
+            .expressions_of(&package.name)
             .filter(|expression| !expression.is_wheel)
             .map(|expression| format!("{}:{}", expression.path, expression.line))
             .collect();
@@ -178,7 +184,9 @@ impl Search<'_> {
         }
         let (mut edits, mut places, mut listed_names) = (Vec::new(), Vec::new(), BTreeSet::new());
         let mut is_missing = false;
-        for expression in self.of(&package.name).filter(|expression| !expression.is_wheel) {
+        for expression in
+            self.expressions_of(&package.name).filter(|expression| !expression.is_wheel)
+        {
             let listing = expression.list(ListName::BuildSystem);
             let listed: BTreeSet<String> = listing
                 .into_iter()
@@ -197,31 +205,32 @@ impl Search<'_> {
             ));
             while let (Some(old), Some(new)) = (surplus.first(), missing.first()) {
                 let change = ListChange::Replace(old.clone(), new.clone());
-                edits.push(edit(expression, ListName::BuildSystem, change));
+                edits.push(ListEdit::new(expression, ListName::BuildSystem, change));
                 surplus.remove(0);
                 missing.remove(0);
             }
             let add = missing.into_iter().map(|name| ListChange::Add(name, None));
             let remove = surplus.into_iter().map(ListChange::Remove);
-            edits.extend(add.chain(remove).map(|it| edit(expression, ListName::BuildSystem, it)));
+            edits.extend(
+                add.chain(remove).map(|it| ListEdit::new(expression, ListName::BuildSystem, it)),
+            );
             listed_names.extend(listed);
         }
         if edits.is_empty() {
             return Ok(());
         }
-        let words = words(&edits);
         self.add(Finding {
             severity: if is_missing { Severity::Hard } else { Severity::Soft },
             package: package.name.clone(),
             what: format!(
                 "is built by `{}` with {}; the expressions have {}",
                 build.backend.value,
-                said(wanted.iter()),
-                said(listed_names.iter()),
+                quoted(wanted.iter()),
+                quoted(listed_names.iter()),
             ),
             upstream: build.backend.place().to_string(),
             expressions: places,
-            answer: Answer::Edits(words, edits),
+            answer: Answer::edits(edits),
         });
         Ok(())
     }
@@ -229,7 +238,7 @@ impl Search<'_> {
     /// Versions that the build system wants. The build refuses others, whatever is relaxed.
     pub(super) fn build_bounds(&mut self, package: &Package, project: &Project) -> Result<()> {
         let checked: Vec<String> = self
-            .of(&package.name)
+            .expressions_of(&package.name)
             .filter(|expression| !expression.is_wheel && !expression.skips_build_check)
             .map(|expression| format!("{}:{}", expression.path, expression.line))
             .collect();
@@ -328,13 +337,13 @@ impl Search<'_> {
             let Some(listing) = expression.list(ListName::Commands) else { continue };
             let place = format!("{}:{}", listing.path, listing.line);
             for (command, (package, upstream)) in &declared {
-                if is_in(expression, ListName::Commands, command) {
+                if is_linked(expression, command) {
                     continue;
                 }
                 let change = ListChange::Add(command.clone(), None);
-                let edits = vec![edit(expression, ListName::Commands, change)];
+                let edits = vec![ListEdit::new(expression, ListName::Commands, change)];
                 let answer = if is_command(command) {
-                    Answer::Edits(words(&edits), edits)
+                    Answer::edits(edits)
                 } else {
                     Answer::Person("find out from upstream what this name is".to_owned())
                 };
@@ -356,19 +365,25 @@ impl Search<'_> {
                     continue;
                 }
                 let change = ListChange::Remove(command.clone());
-                let edits = vec![edit(expression, ListName::Commands, change)];
+                let edits = vec![ListEdit::new(expression, ListName::Commands, change)];
                 found.push(Finding {
                     severity: Severity::Hard,
                     package: expression.package.clone(),
                     what: format!("links the command `{command}`, which upstream does not have"),
                     upstream: "no console script of that name".to_owned(),
                     expressions: vec![item.name.place().to_string()],
-                    answer: Answer::Edits(words(&edits), edits),
+                    answer: Answer::edits(edits),
                 });
             }
         }
         self.found.extend(found);
     }
+}
+
+/// Is a command in the list of those that an expression links?
+fn is_linked(expression: &Expression, command: &str) -> bool {
+    let mut items = expression.list(ListName::Commands).into_iter().flat_map(|list| &list.items);
+    items.any(|item| item.name.value == command || normalised(&item.name.value) == command)
 }
 
 /// Is this a name that a command may have? It is written into a Nix string.

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::{Answer, Finding, Severity, edit};
+use super::finding::{Answer, Finding, Severity};
 use crate::failure::Failure;
 use crate::model::config::{Config, Package};
 use crate::model::facts::Facts;
@@ -54,7 +54,7 @@ pub struct Bound {
 /// # Errors
 /// For metadata that is none, and for a `release.toml` that has no Python for the version.
 pub fn derive(config: &Config, facts: &Facts) -> Result<Vec<Relaxed>> {
-    let targets = super::targets(config, &facts.release.version)?;
+    let targets = config.targets_at(&facts.release.version)?;
     let packages = config.packages_of(&facts.release.version);
     packages
         .map(|package| {
@@ -173,7 +173,9 @@ pub fn edits(relaxed: &[Relaxed], expressions: &[Expression]) -> Vec<ListEdit> {
                         .filter(|name| !wanted.contains(**name))
                         .map(|name| ListChange::Remove((*name).clone())),
                 );
-            edits.extend(changes.map(|change| edit(expression, ListName::RelaxDeps, change)));
+            edits.extend(
+                changes.map(|change| ListEdit::new(expression, ListName::RelaxDeps, change)),
+            );
         }
     }
     edits

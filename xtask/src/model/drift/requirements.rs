@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Answer, Finding, Search, Severity, edit, said, words};
+use super::finding::{Answer, Finding, Severity, quoted};
+use super::search::Search;
 use crate::model::config::Package;
 use crate::model::facts::Distribution;
 use crate::model::located::Located;
 use crate::model::nix_edit::{ListChange, ListEdit, ListName};
-use crate::model::project::{HOLE, Project};
+use crate::model::project::{COMPUTED, Project};
 use crate::model::requirement::{Requirement, normalised, spelling};
 
 /// Something that a package needs to run.
@@ -73,7 +74,7 @@ impl Search<'_> {
                 found.push(finding(Severity::Hard, what, place));
                 continue;
             }
-            let is_known = stated.iter().all(|(item, _)| !item.value.contains(HOLE));
+            let is_known = stated.iter().all(|(item, _)| !item.value.contains(COMPUTED));
             let is_same = theirs.len() == stated.len()
                 && stated.iter().all(|(_, ours)| {
                     ours.as_ref().is_some_and(|ours| theirs.iter().any(|r| r.is_same(ours)))
@@ -81,8 +82,8 @@ impl Search<'_> {
             if is_known && !is_same {
                 let what = format!(
                     "requires {} in its source, and {} as a distribution",
-                    said(stated.iter().map(|(item, _)| &item.value)),
-                    said(theirs.iter().map(|r| r.to_string())),
+                    quoted(stated.iter().map(|(item, _)| &item.value)),
+                    quoted(theirs.iter().map(|r| r.to_string())),
                 );
                 let finding = finding(Severity::Soft, what, place);
                 found.push(Finding { answer: Answer::Nothing, ..finding });
@@ -202,7 +203,7 @@ impl Search<'_> {
         let extras = &self.config.nixpkgs.extras;
         let mut missing: BTreeMap<&String, (Vec<String>, Vec<ListEdit>)> = BTreeMap::new();
         let mut surplus: BTreeMap<String, (Vec<String>, Vec<ListEdit>)> = BTreeMap::new();
-        for expression in self.of(&package.name) {
+        for expression in self.expressions_of(&package.name) {
             let listing = expression.list(ListName::Dependencies);
             let items = listing.map_or(&[][..], |listing| &listing.items);
             let place = listing.map_or_else(
@@ -224,7 +225,7 @@ impl Search<'_> {
                 let change = ListChange::Add(attribute.clone(), comment);
                 let (places, edits) = missing.entry(attribute).or_default();
                 places.push(place.clone());
-                edits.push(edit(expression, ListName::Dependencies, change));
+                edits.push(ListEdit::new(expression, ListName::Dependencies, change));
             }
             for item in items.iter().filter(|item| item.is_certain) {
                 let name = &item.name.value;
@@ -234,7 +235,7 @@ impl Search<'_> {
                 let (places, edits) = surplus.entry(name.clone()).or_default();
                 places.push(item.name.place().to_string());
                 let change = ListChange::Remove(name.clone());
-                edits.push(edit(expression, ListName::Dependencies, change));
+                edits.push(ListEdit::new(expression, ListName::Dependencies, change));
             }
         }
         let mut found = Vec::new();
@@ -249,7 +250,7 @@ impl Search<'_> {
                 upstream: need.upstream.clone(),
                 expressions: places,
                 answer: if everywhere {
-                    Answer::Edits(words(&edits), edits)
+                    Answer::edits(edits)
                 } else {
                     Answer::Person(format!(
                         "add `{attribute}` under a condition: it is required on {} only",
@@ -268,7 +269,7 @@ impl Search<'_> {
                 what: format!("does not require `{name}`, which its expressions list"),
                 upstream: distribution,
                 expressions: places,
-                answer: Answer::Edits(words(&edits), edits),
+                answer: Answer::edits(edits),
             });
         }
         self.found.extend(found);
@@ -302,7 +303,11 @@ impl Search<'_> {
             self.add(Finding {
                 severity: Severity::Soft,
                 package: package.name.clone(),
-                what: format!("requires {} now, before {}", said(bounds.iter()), said(old.iter())),
+                what: format!(
+                    "requires {} now, before {}",
+                    quoted(bounds.iter()),
+                    quoted(old.iter())
+                ),
                 upstream: place_of(project, &name).unwrap_or_else(|| distribution.to_string()),
                 expressions: Vec::new(),
                 answer: Answer::Nothing,

@@ -6,13 +6,16 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use expect_test::{Expect, expect, expect_file};
+use semver::Version;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use super::relaxed::Relaxed;
 use super::*;
 use crate::model::config::Config;
-use crate::model::facts::{Description, PypiPin, Release};
-use crate::model::nix_edit::{NixFile, Scope};
+use crate::model::facts::{Description, Facts, PypiPin, Release};
+use crate::model::nix_edit::{ListChange, ListName, NixFile, Scope};
+use crate::model::nixpkgs::Recorded;
 use crate::model::plan::{Plan, Policy};
 use crate::model::sri::Sri;
 

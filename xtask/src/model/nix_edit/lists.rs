@@ -1,5 +1,5 @@
-//! The lists of upstream's packages: what each holds at the version that is pinned, and edits of
-//! them.
+//! The lists of upstream's packages: what each holds at the version that is pinned. Edits of them
+//! are for `edit_lists`.
 //!
 //! ```text
 //! list = [ … ] | list ++ list | lib.optionals c list | lib.optional c x | if c then list else list
@@ -9,16 +9,16 @@
 //!
 //! Elements under any other condition are listed as uncertain: they may be there.
 
-use rnix::ast::{self, BinOpKind, Expr, HasEntry as _};
+use rnix::ast::{self, BinOpKind, Expr};
 use rowan::ast::AstNode as _;
 
-use super::list_edit;
-use super::python;
-use super::scope::{Code, Refused, Sources};
-use super::{NixFile, Scope, normalised};
-use super::{scope, syntax};
+use super::file::{NixFile, Scope};
+use super::scope::Refused;
+use super::sources::{self, Code, Sources};
+use super::{python, syntax};
 use crate::failure::Failure;
 use crate::model::located::Located;
+use crate::model::requirement::normalised;
 
 /// An attribute that is a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,24 +86,6 @@ impl Expression {
     }
 }
 
-/// One edit of a list of a package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListEdit {
-    pub path: String,
-    pub package: String,
-    pub list: ListName,
-    pub change: ListChange,
-}
-
-/// What becomes of a list. Names are those of [`Item`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListChange {
-    /// With a comment for the element's line.
-    Add(String, Option<String>),
-    Remove(String),
-    Replace(String, String),
-}
-
 /// The packages of upstream's that the files build, in order of appearance.
 ///
 /// # Errors
@@ -114,43 +96,18 @@ pub fn expressions(files: &[NixFile], scope: &Scope) -> Result<Vec<Expression>, 
     calls.into_iter().map(|call| call.expression(&sources)).collect()
 }
 
-/// Makes edits, one after the other; returns all files.
-///
-/// # Errors
-/// For a package, list or element that is not there, and for an edit that cannot be written.
-pub fn edit_lists(
-    files: &[NixFile],
-    scope: &Scope,
-    edits: &[ListEdit],
-) -> Result<Vec<NixFile>, Failure> {
-    let mut files = files.to_vec();
-    for edit in edits {
-        let sources = Sources::parse(&files)?;
-        let call = calls(&sources, scope)
-            .into_iter()
-            .find(|call| call.package == edit.package && sources.0[call.file].path == edit.path)
-            .ok_or_else(|| {
-                Failure::failed(format!("expected `{}` in `{}`", edit.package, edit.path))
-            })?;
-        let (file, text) = call.edited(&sources, scope, edit)?;
-        files[file].text = format!("{}{text}", sources.0[file].bom);
-    }
-    // What is handed out is Nix, whatever was edited.
-    Sources::parse(&files)?;
-    Ok(files)
-}
-
 /// A call that builds one of upstream's packages.
-struct Call {
-    package: String,
-    file: usize,
-    offset: usize,
-    set: ast::AttrSet,
+pub(super) struct Call {
+    pub package: String,
+    pub file: usize,
+    pub offset: usize,
+    pub set: ast::AttrSet,
     /// `python312Packages.` of `python312Packages.buildPythonPackage`.
-    prefix: String,
+    pub prefix: String,
 }
 
-fn calls(sources: &Sources, scope: &Scope) -> Vec<Call> {
+/// The calls that build upstream's packages, in order of appearance.
+pub(super) fn calls(sources: &Sources, scope: &Scope) -> Vec<Call> {
     let builders = ["buildPythonApplication", "buildPythonPackage", "mkDerivation"];
     sources
         .all::<ast::Apply>()
@@ -182,27 +139,27 @@ fn argument_set(expr: Expr) -> Option<Expr> {
 }
 
 /// A part of a list: an element, and the literal it stands in, if it stands in one.
-struct Part {
-    name: String,
-    file: usize,
+pub(super) struct Part {
+    pub name: String,
+    pub file: usize,
     offset: usize,
     is_certain: bool,
     /// List node and the element's index in it.
-    place: Option<(ast::List, usize)>,
+    pub place: Option<(ast::List, usize)>,
 }
 
 /// What is read of a list: its parts, and its literals in order.
 #[derive(Default)]
-struct Parts {
-    parts: Vec<Part>,
-    literals: Vec<Literal>,
+pub(super) struct Parts {
+    pub parts: Vec<Part>,
+    pub literals: Vec<Literal>,
 }
 
 /// A list literal; `is_open` if it is part of the list under no condition at all.
-struct Literal {
-    file: usize,
-    list: ast::List,
-    is_open: bool,
+pub(super) struct Literal {
+    pub file: usize,
+    pub list: ast::List,
+    pub is_open: bool,
 }
 
 /// Under what an element stands.
@@ -265,20 +222,21 @@ impl Call {
         if python::names(sources).iter().any(|name| name.literal.file == self.file) {
             return None;
         }
-        let scope::Literal { file, start, text } = python::unversioned(sources, self.file)?;
+        let sources::Literal { file, start, text } = python::unversioned(sources, self.file)?;
         let source = &sources.0[file];
         Some(Located { value: text, path: source.path.clone(), line: source.line(start) })
     }
 
     /// The value of a list's attribute, followed to where it is written.
-    fn attribute(&self, sources: &Sources, name: ListName) -> Result<Option<Code>, Failure> {
+    pub fn attribute(&self, sources: &Sources, name: ListName) -> Result<Option<Code>, Failure> {
         let found = sources
             .attribute(self.file, self.set.syntax(), name.attribute())
             .and_then(|code| code.map(|code| sources.reduce(&code)).transpose());
         found.map_err(|refused| self.failure(sources, name, &refused))
     }
 
-    fn parts(&self, sources: &Sources, code: &Code, name: ListName) -> Result<Parts, Failure> {
+    /// What stands in a list.
+    pub fn parts(&self, sources: &Sources, code: &Code, name: ListName) -> Result<Parts, Failure> {
         let mut parts = Parts::default();
         parts
             .read(sources, code, UNCONDITIONAL)
@@ -292,149 +250,6 @@ impl Call {
             .failure(&expected, refused)
             .hint("write it as lists joined by `++`, some of them under `lib.optionals`")
     }
-
-    fn edited(
-        &self,
-        sources: &Sources,
-        scope: &Scope,
-        edit: &ListEdit,
-    ) -> Result<(usize, String), Failure> {
-        let Some(code) = self.attribute(sources, edit.list)? else {
-            let ListChange::Add(name, _) = &edit.change else {
-                return Err(self.impossible(sources, edit, "there is no such list"));
-            };
-            let element = self.element(scope, edit.list, name, true);
-            return self.new_list(sources, edit, &element);
-        };
-        let parts = self.parts(sources, &code, edit.list)?;
-        let element_like = |name: &str| {
-            let dotted = parts
-                .literals
-                .iter()
-                .any(|literal| literal.list.items().any(|item| matches!(item, Expr::Select(_))));
-            let under_with = parts.literals.iter().any(|literal| {
-                literal.list.syntax().ancestors().any(|n| ast::With::can_cast(n.kind()))
-            });
-            self.element(scope, edit.list, name, dotted || !under_with)
-        };
-        let place_of = |name: &str| {
-            parts
-                .parts
-                .iter()
-                .filter(|part| part.name == name)
-                .find_map(|part| Some((part.file, part.place.as_ref()?)))
-                .ok_or_else(|| {
-                    self.impossible(sources, edit, "it is in no list that is written out")
-                })
-        };
-        let (file, text) = match &edit.change {
-            ListChange::Add(name, comment) => {
-                let literal =
-                    parts.literals.iter().find(|literal| literal.is_open).ok_or_else(|| {
-                        self.impossible(
-                            sources,
-                            edit,
-                            "every part of the list is under a condition",
-                        )
-                    })?;
-                let comment = comment.as_ref().map_or(String::new(), |text| format!(" # {text}"));
-                let text = &sources.0[literal.file].text;
-                let element = element_like(name);
-                let edited = list_edit::add(text, &literal.list, &element, &comment);
-                let path = &sources.0[literal.file].path;
-                let edited =
-                    edited.map(|text| with_argument(scope, path, text, name)).transpose()?;
-                (literal.file, edited)
-            }
-            ListChange::Remove(name) => {
-                let (file, (list, index)) = place_of(name)?;
-                (file, list_edit::remove(&sources.0[file].text, list, *index))
-            }
-            ListChange::Replace(name, new) => {
-                let (file, (list, index)) = place_of(name)?;
-                let new = element_like(new);
-                (file, list_edit::replace(&sources.0[file].text, list, *index, &new))
-            }
-        };
-        let text = text.ok_or_else(|| {
-            self.impossible(sources, edit, "no way of writing it is read back as intended")
-        })?;
-        Ok((file, text))
-    }
-
-    /// How an element is written.
-    fn element(&self, scope: &Scope, list: ListName, name: &str, is_dotted: bool) -> String {
-        match list {
-            ListName::RelaxDeps | ListName::Commands => format!("\"{name}\""),
-            _ if scope.packages.contains(&name.to_owned()) || !is_dotted => name.to_owned(),
-            _ => format!("{}{name}", self.prefix),
-        }
-    }
-
-    /// The attribute with its first element, behind the last attribute that packages begin with.
-    fn new_list(
-        &self,
-        sources: &Sources,
-        edit: &ListEdit,
-        element: &str,
-    ) -> Result<(usize, String), Failure> {
-        let heads = ["dependencies", "build-system", "src", "pyproject", "format"];
-        let head = heads.iter().find_map(|head| {
-            self.set.attrpath_values().find(|binding| {
-                syntax::keys(binding.attrpath()).is_some_and(|keys| keys == [*head])
-            })
-        });
-        let head = head.ok_or_else(|| {
-            self.impossible(sources, edit, "the package has no attribute to write it behind")
-        })?;
-        let text = &sources.0[self.file].text;
-        let range = std::ops::Range::<usize>::from(head.syntax().text_range());
-        let line = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
-        let indent: String = text[line..].chars().take_while(|c| matches!(c, ' ' | '\t')).collect();
-        let new = format!("\n\n{indent}{} = [ {element} ];", edit.list.attribute());
-        Ok((self.file, format!("{}{new}{}", &text[..range.end], &text[range.end..])))
-    }
-
-    fn impossible(&self, sources: &Sources, edit: &ListEdit, why: &str) -> Failure {
-        let what = match &edit.change {
-            ListChange::Add(name, _) => format!("add `{name}` to"),
-            ListChange::Remove(name) => format!("remove `{name}` from"),
-            ListChange::Replace(name, new) => format!("replace `{name}` by `{new}` in"),
-        };
-        let place = sources.place(self.file, self.offset);
-        Failure::decision(format!(
-            "cannot {what} `{}` of `{}` at `{place}`: {why}",
-            edit.list.attribute(),
-            self.package
-        ))
-        .hint("make this edit by hand, commit it, and run the command again")
-    }
-}
-
-/// Adds one of upstream's own packages to the arguments of its file, where it is no name yet.
-fn with_argument(scope: &Scope, path: &str, text: String, name: &str) -> Result<String, Failure> {
-    if !scope.packages.contains(&name.to_owned()) {
-        return Ok(text);
-    }
-    let source = syntax::Source::parse(&NixFile { path: path.to_owned(), text })?;
-    let Some(Expr::Lambda(lambda)) = source.root.expr() else { return Ok(source.text) };
-    let Some(ast::Param::Pattern(pattern)) = lambda.param() else { return Ok(source.text) };
-    let is_bound = source
-        .root
-        .syntax()
-        .descendants()
-        .filter_map(ast::Attrpath::cast)
-        .any(|path| path.syntax().text() == name)
-        || pattern
-            .pat_entries()
-            .any(|entry| entry.ident().is_some_and(|ident| ident.syntax().text() == name));
-    let Some(last) = pattern.pat_entries().last().filter(|_| !is_bound) else {
-        return Ok(source.text);
-    };
-    let range = std::ops::Range::<usize>::from(last.syntax().text_range());
-    let gap = source.text[..range.start].len() - source.text[..range.start].trim_end().len();
-    let gap = &source.text[range.start - gap..range.start];
-    Ok(format!("{},{gap}{name}{}", &source.text[..range.end], &source.text[range.end..]))
 }
 
 impl Parts {

@@ -12,7 +12,7 @@
 use rnix::{NodeOrToken, SyntaxKind, SyntaxToken};
 use rowan::ast::AstNode as _;
 
-use super::scope::{Literal, Sources};
+use super::sources::{Literal, Sources};
 use super::syntax;
 use crate::failure::Failure;
 use crate::model::located::Located;

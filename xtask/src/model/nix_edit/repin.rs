@@ -9,11 +9,16 @@ use rnix::ast::{self, Expr, HasEntry as _};
 use rnix::{NodeOrToken, SyntaxKind};
 use rowan::ast::AstNode as _;
 
-use super::scope::{Code, Literal, Piece, Sources};
+use super::file::{NixFile, Scope};
+use super::pins::Pins;
+use super::scope::Piece;
+use super::sources::{Code, Literal, Sources};
 use super::survey::{HashPin, PypiCall, SourceCall, Survey, TAG_PREFIX};
-use super::{NixFile, Pins, PypiPin, Scope, python, syntax};
+use super::{python, syntax};
 use crate::failure::Failure;
 use crate::model::config::is_python;
+use crate::model::facts::PypiPin;
+use crate::model::sri::Sri;
 
 /// Functions that compare versions: their literals are thresholds, not pins.
 const COMPARISONS: [&str; 3] = ["compareVersions", "versionAtLeast", "versionOlder"];
@@ -356,7 +361,7 @@ impl Edit<'_> {
 }
 
 /// A hash that already says the right thing stays in its spelling.
-fn spelled(hash: &HashPin, new: crate::model::sri::Sri) -> String {
+fn spelled(hash: &HashPin, new: Sri) -> String {
     if hash.value == new { hash.literal.text.clone() } else { new.to_string() }
 }
 

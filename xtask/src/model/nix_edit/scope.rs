@@ -14,7 +14,9 @@ use rnix::SyntaxNode;
 use rnix::ast::{self, Expr, InterpolPart};
 use rowan::ast::AstNode as _;
 
-use super::syntax::{self, Source};
+use super::sources::{Code, Literal, Sources};
+use super::syntax;
+use crate::failure::Failure;
 
 /// Far deeper than anyone writes; reached by definitions that go round in circles.
 const MAX_DEPTH: usize = 64;
@@ -27,21 +29,6 @@ const BUILDERS: [&str; 5] = [
     "fetchFromGitHub",
     "fetchPypi",
 ];
-
-/// An expression and the index of its file.
-#[derive(Debug, Clone)]
-pub(super) struct Code {
-    pub file: usize,
-    pub expr: Expr,
-}
-
-/// A string literal that can be replaced: the characters between its quotes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Literal {
-    pub file: usize,
-    pub start: usize,
-    pub text: String,
-}
 
 /// A part of a string's value and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,9 +76,6 @@ pub(super) struct Refused {
     pub offset: usize,
     pub found: String,
 }
-
-/// All the files that are edited together.
-pub(super) struct Sources(pub Vec<Source>);
 
 /// What a name is bound by.
 enum Bound {
@@ -399,6 +383,12 @@ impl Sources {
             offset: syntax::start(code.expr.syntax()),
             found: format!("{kind}{}", excerpt(&code.expr)),
         }
+    }
+
+    /// `expected … at `file:line`, found …`.
+    pub fn failure(&self, expected: &str, refused: &Refused) -> Failure {
+        let place = self.place(refused.file, refused.offset);
+        Failure::failed(format!("expected {expected} at `{place}`, found {}", refused.found))
     }
 }
 

@@ -1,20 +1,18 @@
-//! The calls that pin something, and what they pin now.
-//!
-//! Hashes are read as Nix reads them: SRI, or SHA-256 in hexadecimal or in Nix's base-32, with or
-//! without `sha256:` in front.
-
-use std::collections::BTreeMap;
+//! The calls that pin something, and what each pins now. Whether they agree is for `agreement`.
 
 use rnix::ast::{self, Expr, HasEntry as _};
 use rowan::ast::AstNode as _;
 use semver::Version;
 
+use super::file::Scope;
+use super::hash::parse_hash;
 use super::python;
-use super::scope::{Code, Literal, Piece, Refused, Sources, Text};
-use super::syntax::{self, Source};
-use super::{NixFile, Pinned, PinnedPypi, Scope, normalised};
+use super::scope::{Piece, Refused, Text};
+use super::sources::{Code, Literal, Sources};
+use super::syntax;
 use crate::failure::Failure;
 use crate::model::located::Located;
+use crate::model::requirement::normalised;
 use crate::model::sri::Sri;
 
 pub(super) const TAG_PREFIX: &str = "refs/tags/";
@@ -33,20 +31,6 @@ const OTHER_SOURCE: [&str; 11] = [
     "sparseCheckout",
     "stripRoot",
 ];
-
-impl Scope {
-    pub(super) fn repository(&self) -> String {
-        format!("{}/{}", self.owner, self.repo)
-    }
-
-    /// Is this the name of one of upstream's packages, or of something made of them?
-    pub(super) fn owns(&self, name: &str) -> bool {
-        let name = normalised(name);
-        let repo = normalised(&self.repo);
-        self.packages.contains(&name)
-            || name.strip_prefix(&repo).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-    }
-}
 
 /// A hash as it is written.
 pub(super) struct HashPin {
@@ -85,6 +69,7 @@ pub(super) struct VersionBinding {
     pub literal: Literal,
 }
 
+/// Every call that was found, and the versions and Pythons beside them.
 pub(super) struct Survey<'a> {
     pub sources: &'a Sources,
     pub scope: &'a Scope,
@@ -95,39 +80,12 @@ pub(super) struct Survey<'a> {
     pub versions: Vec<VersionBinding>,
     /// Names of Pythons: all of one version.
     pub pythons: Vec<python::Name>,
-    python: Option<Located<String>>,
-}
-
-impl Sources {
-    pub fn parse(files: &[NixFile]) -> Result<Self, Failure> {
-        files.iter().map(Source::parse).collect::<Result<_, _>>().map(Self)
-    }
-
-    pub fn place(&self, file: usize, offset: usize) -> String {
-        self.0[file].place(offset)
-    }
-
-    pub fn place_of(&self, literal: &Literal) -> String {
-        self.place(literal.file, literal.start)
-    }
-
-    /// All nodes of one kind, with the index of their file.
-    pub fn all<N: ast::AstNode + 'static>(&self) -> impl Iterator<Item = (usize, N)> + '_ {
-        self.0.iter().enumerate().flat_map(|(file, source)| {
-            source.root.syntax().descendants().filter_map(N::cast).map(move |node| (file, node))
-        })
-    }
-
-    /// `expected … at `file:line`, found …`.
-    pub fn failure(&self, expected: &str, refused: &Refused) -> Failure {
-        let place = self.place(refused.file, refused.offset);
-        Failure::failed(format!("expected {expected} at `{place}`, found {}", refused.found))
-    }
+    pub python: Option<Located<String>>,
 }
 
 impl<'a> Survey<'a> {
-    /// Finds every call and checks that they agree.
-    pub fn take(sources: &'a Sources, scope: &'a Scope) -> Result<Self, Failure> {
+    /// Finds every call. [`Self::take`] checks that they agree, too.
+    pub fn find(sources: &'a Sources, scope: &'a Scope) -> Result<Self, Failure> {
         let pythons = python::names(sources);
         let mut survey = Self {
             python: python::agreed(sources, &pythons)?,
@@ -148,36 +106,7 @@ impl<'a> Survey<'a> {
             }
         }
         survey.add_versions();
-        survey.check_agreement()?;
         Ok(survey)
-    }
-
-    /// What the files pin. There is at least one call, and all agree: `take` checked.
-    pub fn pinned(&self) -> Result<Pinned, Failure> {
-        let first = self.first()?;
-        let located =
-            |literal: &Literal| (self.sources.0[literal.file].path.clone(), self.line(literal));
-        let (path, line) = located(first.rev.literals().next().unwrap_or(&first.hash.literal));
-        let (rev_file, rev_offset) = first.rev_place;
-        let source = &self.sources.0[rev_file];
-        let rev = Located {
-            value: first.rev.value(),
-            path: source.path.clone(),
-            line: source.line(rev_offset),
-        };
-        let hash = |hash: &HashPin| {
-            let (path, line) = located(&hash.literal);
-            Located { value: hash.value, path, line }
-        };
-        let mut pypi = BTreeMap::new();
-        for call in self.pypi.iter().rev() {
-            let (path, line) = located(&call.version);
-            let version = Located { value: call.version.text.clone(), path, line };
-            pypi.insert(call.name.clone(), PinnedPypi { version, hash: hash(&call.hash) });
-        }
-        let version = Located { value: first.version.clone(), path, line };
-        let python = self.python.clone();
-        Ok(Pinned { version, rev, source_hash: hash(&first.hash), pypi, python })
     }
 
     /// The first fetch of upstream's source.
@@ -191,10 +120,6 @@ impl<'a> Survey<'a> {
                 if files.is_empty() { "no files".into() } else { files.join(", ") }
             ))
         })
-    }
-
-    fn line(&self, literal: &Literal) -> usize {
-        self.sources.0[literal.file].line(literal.start)
     }
 
     /// Is this literal the version of something that is fetched from elsewhere?
@@ -325,90 +250,6 @@ impl<'a> Survey<'a> {
         found.retain(|binding| !self.is_foreign(&binding.literal));
         self.versions = found;
     }
-
-    /// Refuses files that contradict each other: what they pin would depend on who reads them.
-    fn check_agreement(&self) -> Result<(), Failure> {
-        let first = self.first()?;
-        let repository = self.scope.repository();
-        for call in &self.upstream[1..] {
-            if call.version != first.version {
-                let (a, b) = (first.version.to_string(), call.version.to_string());
-                return Err(disagreement(
-                    "version",
-                    &repository,
-                    (&a, &first.place),
-                    (&b, &call.place),
-                ));
-            }
-            self.check_hashes(&repository, &first.hash, &call.hash)?;
-        }
-        let version = first.version.to_string();
-        for (i, call) in self.pypi.iter().enumerate() {
-            let place = self.sources.place_of(&call.version);
-            if let Some(other) = self.pypi[..i].iter().find(|other| other.name == call.name) {
-                let other_place = self.sources.place_of(&other.version);
-                if other.version.text != call.version.text {
-                    let (a, b) = (&other.version.text, &call.version.text);
-                    return Err(disagreement(
-                        "version",
-                        &call.name,
-                        (a, &other_place),
-                        (b, &place),
-                    ));
-                }
-                self.check_hashes(&call.name, &other.hash, &call.hash)?;
-            }
-            self.check_version(first, &call.name, &call.version)?;
-        }
-        for binding in &self.versions {
-            let fetched = self.pypi.iter().any(|call| call.version == binding.literal);
-            let Some(name) = &binding.name else { continue };
-            let listed = self.scope.packages.contains(&normalised(name));
-            if listed && !fetched && binding.literal.text != version {
-                let place = self.sources.place_of(&binding.literal);
-                let (a, b) = (&version, &binding.literal.text);
-                return Err(disagreement("version", name, (a, &first.place), (b, &place)));
-            }
-            self.check_version(first, name, &binding.literal)?;
-        }
-        Ok(())
-    }
-
-    fn check_hashes(&self, what: &str, a: &HashPin, b: &HashPin) -> Result<(), Failure> {
-        if a.value == b.value {
-            return Ok(());
-        }
-        let places = (self.sources.place_of(&a.literal), self.sources.place_of(&b.literal));
-        let values = (a.value.to_string(), b.value.to_string());
-        Err(disagreement("hash", what, (&values.0, &places.0), (&values.1, &places.1)))
-    }
-
-    /// Packages may be numbered on their own (`0.26.6`), but not by another release of Dagster.
-    fn check_version(
-        &self,
-        first: &SourceCall,
-        name: &str,
-        found: &Literal,
-    ) -> Result<(), Failure> {
-        let same_major = |other: &str| {
-            other.split('.').next().and_then(|major| major.parse().ok())
-                == Some(first.version.major)
-        };
-        let expected = first.version.to_string();
-        if found.text == expected || !same_major(&found.text) {
-            return Ok(());
-        }
-        let place = self.sources.place_of(found);
-        Err(disagreement("version", name, (&expected, &first.place), (&found.text, &place)))
-    }
-}
-
-fn disagreement(attribute: &str, what: &str, first: (&str, &str), second: (&str, &str)) -> Failure {
-    Failure::failed(format!(
-        "expected one {attribute} of `{what}`, found `{}` at `{}` and `{}` at `{}`",
-        first.0, first.1, second.0, second.1
-    ))
-    .hint("make both say the same; the tool does not guess which one is meant")
 }
 
 /// The callee's name if this is the innermost call: `f` for `f {…}`, none for `f {…} x`.
@@ -560,61 +401,9 @@ fn quoted(what: &str) -> String {
     if what.contains(' ') { what.to_owned() } else { format!("`{what}`") }
 }
 
-/// Reads a SHA-256 hash in any of the spellings that Nix takes.
-fn parse_hash(text: &str) -> Option<Sri> {
-    if let Ok(sri) = text.parse() {
-        return Some(sri);
-    }
-    let bare = text.strip_prefix("sha256:").unwrap_or(text);
-    Sri::from_hex(bare).ok().or_else(|| from_nix_base32(bare))
-}
-
-/// Nix's base-32: 52 digits without e, o, u and t, the last of which holds the lowest bits.
-fn from_nix_base32(text: &str) -> Option<Sri> {
-    const DIGITS: &[u8] = b"0123456789abcdfghijklmnpqrsvwxyz";
-    if text.len() != 52 {
-        return None;
-    }
-    let mut digest = [0_u8; 32];
-    for (i, byte) in text.bytes().rev().enumerate() {
-        let digit = DIGITS.iter().position(|&digit| digit == byte)?;
-        let (at, shift) = (i * 5 / 8, i * 5 % 8);
-        let bits = u16::try_from(digit).ok()? << shift;
-        let [low, high] = bits.to_le_bytes();
-        digest[at] |= low;
-        match digest.get_mut(at + 1) {
-            Some(next) => *next |= high,
-            None if high == 0 => {}
-            None => return None,
-        }
-    }
-    Some(Sri::from_digest(digest))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// One digest in the spellings that `nix-hash --to-base32` and `--to-sri` give it.
-    #[test]
-    fn hashes_are_read_in_every_spelling() {
-        let sri = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
-        for text in [
-            sri,
-            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-            "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73",
-            "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73",
-        ] {
-            assert_eq!(
-                parse_hash(text).map(|hash| hash.to_string()).as_deref(),
-                Some(sri),
-                "{text}"
-            );
-        }
-        for text in ["", "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c7", &"z".repeat(52)] {
-            assert!(parse_hash(text).is_none(), "{text}");
-        }
-    }
 
     #[test]
     fn only_tags_named_after_versions_are_revs() {

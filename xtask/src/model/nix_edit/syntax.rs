@@ -7,7 +7,7 @@ use rnix::ast::{self, AstToken as _, Expr, HasEntry as _, InterpolPart};
 use rnix::{ParseError, Root, SyntaxKind, SyntaxNode};
 use rowan::ast::AstNode as _;
 
-use super::NixFile;
+use super::file::NixFile;
 use crate::failure::Failure;
 
 const BOM: &str = "\u{feff}";

@@ -9,6 +9,7 @@ use similar::TextDiff;
 
 use super::*;
 use crate::failure;
+use crate::model::facts::PypiPin;
 
 const SOURCE: &str = "sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c=";
 const WHEEL: &str = "sha256-EID/pvaG/CJecNYYjexlzQwEkqy+aKLM0pZNJ2Qwxd0=";

@@ -1,11 +1,12 @@
 //! What the source of one Python package says about it: `pyproject.toml`, `setup.py` and
 //! `version.py`, read and never run.
 //!
-//! What a file computes is not known from reading it: such a value is `None`, and a part of a text
-//! that is computed is a [`HOLE`]. The metadata of the distribution has it then.
+//! What a file computes is not known from reading it: such a value is `None`, and in a text
+//! [`COMPUTED`] stands in the place of such a part. The metadata of the distribution has it then.
 
 mod pyproject;
 mod setup_py;
+mod stated;
 #[cfg(test)]
 mod tests;
 
@@ -13,10 +14,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 
+use self::stated::Stated;
 use super::located::Located;
 
-/// Stands for the part of a text that is computed.
-pub const HOLE: char = '\u{fffc}';
+pub use stated::{Build, COMPUTED};
 
 /// The files of a project that are read; their paths are from the project's directory.
 pub const FILES: [&str; 2] = ["pyproject.toml", "setup.py"];
@@ -39,24 +40,6 @@ pub struct Project {
     pub build: Build,
     /// Are the assets of a web UI below the module?
     pub has_web_ui: bool,
-}
-
-/// How a package is built (PEP 517, PEP 518).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Build {
-    /// As `setuptools.build_meta`.
-    pub backend: Located<String>,
-    pub requirements: Vec<Located<String>>,
-}
-
-/// What the two forms have in common.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Stated {
-    requirements: Option<Vec<Located<String>>>,
-    optional: Option<BTreeMap<String, Vec<Located<String>>>>,
-    commands: Option<Vec<Located<String>>>,
-    python: Option<Located<String>>,
-    version: Option<Located<String>>,
 }
 
 /// Reads the project in a directory. `text` gives a file of upstream's by its path.
@@ -113,9 +96,4 @@ pub fn version_file(directory: &str, module: &str) -> String {
 /// The first page of a module's web UI, where a distribution has one.
 pub fn web_ui(directory: &str, module: &str) -> String {
     format!("{directory}/{module}/webapp/build/index.html")
-}
-
-/// The line, from 1, that an offset is on.
-fn line(text: &str, offset: usize) -> usize {
-    text.as_bytes().iter().take(offset).filter(|&&byte| byte == b'\n').count() + 1
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Build, Stated, line};
+use super::stated::{Build, Stated, line_of};
 use crate::model::located::Located;
 
 /// The two parts that matter.
@@ -46,7 +46,7 @@ struct Project {
 pub(super) fn read(path: &str, text: &str) -> Result<Pyproject> {
     let file: File = toml::from_str(text)?;
     let located = |stated: Spanned<String>| Located {
-        line: line(text, stated.span().start),
+        line: line_of(text, stated.span().start),
         value: stated.into_inner(),
         path: path.to_owned(),
     };

@@ -13,7 +13,7 @@ use ruff_python_ast::{
 };
 use ruff_text_size::Ranged as _;
 
-use super::{HOLE, Stated, line};
+use super::stated::{COMPUTED, Stated, line_of};
 use crate::model::located::Located;
 
 /// Names within names, at most.
@@ -36,7 +36,7 @@ pub(super) fn constant(path: &str, text: &str, name: &str) -> Result<Option<Loca
         let value = module.names.get(name).copied().flatten();
         Ok(value
             .and_then(|value| module.value(value, 0).text())
-            .filter(|text| !text.value.contains(HOLE)))
+            .filter(|text| !text.value.contains(COMPUTED)))
     })
 }
 
@@ -88,14 +88,14 @@ fn stated(path: &str, text: &str) -> Result<Stated> {
             }
             let name = |script: Located<String>| {
                 let name = script.value.split('=').next().unwrap_or_default().trim().to_owned();
-                (!name.is_empty() && !name.contains(HOLE)).then(|| script.with(name))
+                (!name.is_empty() && !name.contains(COMPUTED)).then(|| script.with(name))
             };
             scripts?.into_iter().map(name).collect()
         }),
     };
     let text = |name: &str| {
         let text = argument(name).and_then(|value| module.value(value, 0).text());
-        text.filter(|text| !text.value.contains(HOLE))
+        text.filter(|text| !text.value.contains(COMPUTED))
     };
     let (python, version) = (text("python_requires"), text("version"));
     Ok(Stated { requirements, optional, commands, python, version })
@@ -103,7 +103,7 @@ fn stated(path: &str, text: &str) -> Result<Stated> {
 
 fn parse(text: &str) -> Result<ModModule> {
     let parsed = ruff_python_parser::parse_module(text).map_err(|error| {
-        let line = line(text, error.location.start().into());
+        let line = line_of(text, error.location.start().into());
         anyhow::anyhow!("expected Python at line {line}, found {}", error.error)
     })?;
     Ok(parsed.into_syntax())
@@ -184,7 +184,7 @@ impl<'a> Module<'a> {
             return Value::Unknown;
         }
         let text = |value: String| {
-            let line = line(self.text, expr.start().into());
+            let line = line_of(self.text, expr.start().into());
             Value::Text(Located { value, path: self.path.to_owned(), line })
         };
         match expr {
@@ -245,10 +245,10 @@ impl<'a> Module<'a> {
             InterpolatedStringElement::Interpolation(part) if part.format_spec.is_none() => {
                 match self.value(&part.expression, depth + 1) {
                     Value::Text(text) => text.value,
-                    _ => HOLE.to_string(),
+                    _ => COMPUTED.to_string(),
                 }
             }
-            InterpolatedStringElement::Interpolation(_) => HOLE.to_string(),
+            InterpolatedStringElement::Interpolation(_) => COMPUTED.to_string(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{HOLE, Project, read};
+use super::{COMPUTED, Project, read};
 
 fn project(files: &[(&str, &str)]) -> anyhow::Result<Option<Project>> {
     let files: BTreeMap<String, &str> =
@@ -51,7 +51,7 @@ setup(
 fn setup_py_is_read_and_never_run() {
     let text = SETUP.replace("        \"dagster-pipes\" + pin if ver else \"x\",\n", "");
     let found = of(&[("setup.py", &text), ("dagster/version.py", "__version__ = \"1.12.1\"\n")]);
-    let hole = format!("dagster-shared{HOLE}");
+    let hole = format!("dagster-shared{COMPUTED}");
     assert_eq!(
         values(found.requirements.clone()).unwrap(),
         ["click>=5.0,<9.0", "grpcio>=1.44.0", &hole, "six"]

@@ -26,6 +26,7 @@ use semver::Version;
 use xshell::{Shell, cmd};
 
 use crate::model::config::{self, Config};
+use crate::smoke;
 use crate::tools::python::{self, Interpreter};
 use crate::tools::{command, credentials};
 
@@ -210,6 +211,7 @@ impl World {
             .env("no_proxy", "127.0.0.1,localhost")
             .env("XDG_CACHE_HOME", self.dir.join("cache"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("XTASK_ALLOW_SKIP", smoke::ONLY_OF_DAGSTER.join(","))
             .env("FLOX_FLOXHUB_TOKEN", "flox_pat_rehearsal")
             .env("FLOX_DISABLE_METRICS", "true") // no notice of it among the lines
             .env("CARGO_TARGET_DIR", self.source.join("target"));

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions};
 
-/// How long a process may take to end by SIGKILL.
-const GRACE: Duration = Duration::from_secs(3);
+/// How long SIGKILL may take, which nothing can refuse: a process may be waiting for a disk.
+pub const KILLED: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(20);
 
 /// A process that is there.
@@ -39,7 +39,7 @@ pub fn send(pid: Pid, signal: Signal) {
 /// Kills a process that this program adopted, and waits for its end.
 pub fn kill(pid: Pid) {
     send(pid, Signal::KILL);
-    let until = Instant::now() + GRACE;
+    let until = Instant::now() + KILLED;
     while matches!(rustix::process::waitpid(Some(pid), WaitOptions::NOHANG), Ok(None))
         && Instant::now() < until
     {

@@ -8,15 +8,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 
-use super::found::{Before, Found, send};
+use super::found::{Before, Found, KILLED, send};
 use super::mark::{Mark, Run, VARIABLE};
 
 /// The limit that is the mark.
 const LIMIT: Resource = Resource::Rttime;
 /// What `/proc/PID/limits` calls it.
 const LIMIT_NAME: &str = "Max realtime timeout";
-/// How long a run that is over may take to end.
-const GRACE: Duration = Duration::from_secs(3);
 const TICK: Duration = Duration::from_millis(20);
 
 /// One process as `/proc/PID/stat` has it.
@@ -95,7 +93,7 @@ pub fn since(Before(before): &Before) -> Vec<Found> {
 /// up.
 pub fn end_run(run: Run) {
     let variable = format!("{VARIABLE}={run}-");
-    let until = Instant::now() + GRACE;
+    let until = Instant::now() + KILLED;
     while Instant::now() < until {
         let left = found(&all(), |entry| {
             has_variable(entry.pid, &variable)

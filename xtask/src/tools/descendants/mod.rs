@@ -19,7 +19,7 @@ mod mark;
 #[cfg(not(target_os = "linux"))]
 mod other;
 
-pub use self::found::{Before, Found, kill, send};
+pub use self::found::{Before, Found, KILLED, kill, send};
 #[cfg(target_os = "linux")]
 pub use self::linux::{adopt_orphans, end_run, marking, now, of, since};
 pub use self::mark::{Mark, Run, VARIABLE};

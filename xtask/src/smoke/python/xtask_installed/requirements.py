@@ -1,17 +1,15 @@
-"""Checks what installed distributions declare, without running any of them.
+"""Checks that what distributions require is there, without running any of them.
 
 Every requirement of the given distributions, and of all that those require, must be installed: by
 name, with its markers and the extras that are asked for. What else lies on the path is not theirs
-to answer for. Version bounds are not looked at: whoever packages relaxes them.
+to answer for. Version bounds are another check's.
 
-Input, a JSON file: `path`, and `versions` as name -> version. Output, the last line, JSON: `count`,
-and `problems` as [what, expected, found].
-
-Requirements and markers as in PEP 508; read here, because no library for it is sure to be there.
+Requirements and markers as in PEP 508, versions as in PEP 440; read here, because no library for them is
+sure to be there.
 """
 
+import functools
 import importlib.metadata
-import json
 import os
 import platform
 import re
@@ -25,14 +23,18 @@ REQUIREMENT = re.compile(
     r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*([^;]*)(?:;(.*))?$", re.S
 )
 VERSION = re.compile(
-    r"\s*v?(\d+(?:\.\d+)*)((?:[-_.]?(?:a|b|c|rc|alpha|beta|pre|dev)[-_.]?\d*)*)(?:\+.*)?\s*"
+    r"\s*v?(?:(\d+)!)?(\d+(?:\.\d+)*)(?:[-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?(\d*))?"
+    r"(?:-(\d+)|[-_.]?(post|rev|r)[-_.]?(\d*))?(?:[-_.]?(dev)[-_.]?(\d*))?(?:\+.*)?\s*",
+    re.I,
 )
+PHASES = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 
 
 def normalised(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+@functools.lru_cache(maxsize=None)
 def environment():
     info = sys.implementation.version
     version = "%d.%d.%d" % info[:3]
@@ -54,37 +56,56 @@ def environment():
 
 
 def release(text):
-    """The numbers of a version, and whether it is final; `None` for what is no version."""
+    """Epoch and numbers of a version, and a key that puts versions of the same numbers in order; `None`
+    for what is no version."""
     match = VERSION.fullmatch(text)
     if match is None:
         return None
-    numbers = [int(number) for number in match[1].split(".")]
-    return numbers, not match[2]
+    epoch, numbers, phase, number, bare, post, revision, dev, build = match.groups()
+    if phase:
+        phase = PHASES.get(phase.lower(), phase.lower())
+    elif not post and not bare:
+        # A development version without a phase comes before all phases, a final one after them.
+        phase = "" if dev else "z"
+    after = int(bare or revision or 0) + 1 if post or bare else 0
+    before = (0, int(build or 0)) if dev else (1, 0)
+    key = (phase or "z", int(number or 0), after, before)
+    return int(epoch or 0), [int(part) for part in numbers.split(".")], key
 
 
 def compare(left, op, right):
+    """Is a version, or another text, as compared with another one?"""
     if op == "in":
         return left in right
     if op == "not in":
         return left not in right
     if op == "===":
         return left == right
+    one = release(left)
     if op in ("==", "!=") and right.endswith(".*"):
-        wanted, found = release(right[:-2]), release(left)
-        if wanted and found:
-            return (found[0][: len(wanted[0])] == wanted[0]) == (op == "==")
-    one, other = release(left), release(right)
+        wanted = release(right[:-2])
+        if wanted and one:
+            size = len(wanted[1])
+            start = (one[1] + [0] * size)[:size]
+            return ((one[0], start) == wanted[:2]) == (op == "==")
+    other = release(right)
     if one is None or other is None:
-        one, other = left, right
         if op == "~=":
             raise ValueError("no versions: %r ~= %r" % (left, right))
-    else:
-        if op == "~=":
-            start = other[0][:-1]
-            return compare(left, ">=", right) and one[0][: len(start)] == start
-        size = max(len(one[0]), len(other[0]))
-        one = (one[0] + [0] * (size - len(one[0])), one[1])
-        other = (other[0] + [0] * (size - len(other[0])), other[1])
+        return ordered(left, op, right)
+    if op == "~=":
+        start = ".".join(map(str, other[1][:-1]))
+        return compare(left, ">=", right) and compare(left, "==", "%d!%s.*" % (other[0], start))
+    size = max(len(one[1]), len(other[1]))
+    one, other = ((a, b + [0] * (size - len(b)), c) for a, b, c in (one, other))
+    if op in ("<", ">") and one[:2] == other[:2] and other[2][0] == "z":
+        # Neither a phase of a version nor what comes after it is beyond it.
+        if (op == "<" and one[2][0] != "z") or (op == ">" and not other[2][2]):
+            return False
+    return ordered(one, op, other)
+
+
+def ordered(one, op, other):
     return {
         "==": one == other, "!=": one != other, "<": one < other,
         "<=": one <= other, ">": one > other, ">=": one >= other,
@@ -157,40 +178,48 @@ class Marker:
 
 
 def parse(line):
-    """A requirement's name, extras and marker."""
+    """A requirement's name, extras, bounds (none of an URL) and marker."""
     match = REQUIREMENT.match(line)
     if match is None:
         raise ValueError("requirement %r" % line)
     name, extras, rest, marker = match.groups()
     if rest.startswith("@"):
         # An URL may hold a `;`: only one after a space starts the marker.
-        _, _, marker = line.partition(" ;")
+        rest, _, marker = "", *line.partition(" ;")[1:]
     extras = [normalised(extra) for extra in (extras or "").split(",") if extra.strip()]
-    return normalised(name), extras, (marker or "").strip()
+    return normalised(name), extras, rest.strip().strip("()"), (marker or "").strip()
 
 
+@functools.lru_cache(maxsize=None)
 def distributions(path):
-    """What is installed: the first on the path hides the others, as it does for imports."""
     found = {}
-    for distribution in importlib.metadata.distributions(path=path):
+    for distribution in importlib.metadata.distributions(path=list(path)):
         name = distribution.metadata["Name"]
         if name:
             found.setdefault(normalised(name), distribution)
     return found
 
 
-def walk(installed, names):
+def installed(task):
+    """By name: the first on the path hides the others, as it does for imports."""
+    return distributions(tuple(task["path"]))
+
+
+def applies(marker, extra=""):
+    return not marker or Marker(marker, dict(environment(), extra=extra)).value()
+
+
+def walk(found, names):
     """The names that distributions reach, and each (name, extra, requirement) not installed."""
-    base = environment()
-    pending = [(name, "") for name in names if name in installed]
+    pending = [(name, "") for name in names if name in found]
     seen, missing = set(pending), []
     while pending:
         name, extra = pending.pop(0)
-        for line in installed[name].requires or []:
-            needed, extras, marker = parse(line)
-            if marker and not Marker(marker, dict(base, extra=extra)).value():
+        for line in found[name].requires or []:
+            needed, extras, _, marker = parse(line)
+            if not applies(marker, extra):
                 continue
-            if needed not in installed:
+            if needed not in found:
                 missing.append((name, extra, line))
                 continue
             for pair in [(needed, asked) for asked in ["", *extras]]:
@@ -200,17 +229,15 @@ def walk(installed, names):
     return {name for name, _ in seen}, missing
 
 
-def main():
-    with open(sys.argv[1], encoding="utf-8") as file:
-        task = json.load(file)
-    installed = distributions(task["path"])
+def check(task):
+    found = installed(task)
     problems = []
     for name, expected in task["versions"].items():
-        found = installed[name].version if name in installed else None
-        if found != expected:
-            words = "`%s`" % found if found else "no such distribution"
+        version = found[name].version if name in found else None
+        if version != expected:
+            words = "`%s`" % version if version else "no such distribution"
             problems.append(["version of `%s`" % name, "`%s`" % expected, words])
-    reached, missing = walk(installed, task["versions"])
+    reached, missing = walk(found, task["versions"])
     reported = set()
     for name, extra, line in missing:
         # What is required anyway is required with every extra, too.
@@ -218,8 +245,4 @@ def main():
             reported.add((name, line))
             asked = "%s[%s]" % (name, extra) if extra else name
             problems.append(["requirements of `%s`" % asked, "`%s`" % line, "nothing of that name"])
-    print("\n" + json.dumps({"count": len(reached), "problems": problems}))
-
-
-if __name__ == "__main__":
-    main()
+    return "%d distributions have what they need" % len(reached), problems

@@ -1,0 +1,111 @@
+//! What is wrong in upstream's own releases and let through all the same: reviewed by people, for a
+//! range of versions, with a reason. Part of `release.toml`.
+
+use anyhow::{Context as _, Result};
+use semver::Version;
+use serde::Deserialize;
+
+/// An operation of the web UI that upstream's own schema refuses.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokenOperation {
+    /// Its GraphQL name.
+    pub operation: String,
+    /// First version of Dagster.
+    since: Version,
+    /// Last version of Dagster.
+    until: Version,
+    reason: String,
+}
+
+impl BrokenOperation {
+    pub fn covers(&self, version: &Version) -> bool {
+        (&self.since..=&self.until).contains(&version)
+    }
+
+    /// Says what is wrong with a list.
+    pub fn check(list: &[Self]) -> Result<()> {
+        for (index, entry) in list.iter().enumerate() {
+            let name = &entry.operation;
+            entry.check_one().with_context(|| format!("in that of `{name}`"))?;
+            let overlaps = |other: &&Self| {
+                other.operation == *name && other.since <= entry.until && entry.since <= other.until
+            };
+            if let Some(other) = list[..index].iter().find(overlaps) {
+                anyhow::bail!(
+                    "expected `{name}` once for each version, found {} to {} and {} to {}",
+                    other.since,
+                    other.until,
+                    entry.since,
+                    entry.until
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn check_one(&self) -> Result<()> {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        anyhow::ensure!(
+            !self.operation.is_empty() && self.operation.bytes().all(is_part),
+            "expected the name of a GraphQL operation"
+        );
+        anyhow::ensure!(
+            self.since <= self.until,
+            "expected `since` before `until`, found {} and {}",
+            self.since,
+            self.until
+        );
+        anyhow::ensure!(!self.reason.trim().is_empty(), "expected a `reason`, found none");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct File {
+        list: Vec<BrokenOperation>,
+    }
+
+    fn check(entries: &[(&str, &str, &str, &str)]) -> String {
+        let text: String = entries
+            .iter()
+            .map(|(operation, since, until, reason)| {
+                format!(
+                    "[[list]]\noperation = \"{operation}\"\nsince = \"{since}\"\n\
+                     until = \"{until}\"\nreason = \"{reason}\"\n"
+                )
+            })
+            .collect();
+        let file: File = toml::from_str(&text).unwrap();
+        match BrokenOperation::check(&file.list) {
+            Ok(()) => {
+                let covers = |version: &str| file.list[0].covers(&version.parse().unwrap());
+                ["1.12.0", "1.12.1", "1.12.9", "1.13.0"].map(|v| covers(v).to_string()).join(" ")
+            }
+            Err(error) => format!("{error:#}"),
+        }
+    }
+
+    #[test]
+    fn lists_are_reviewed() {
+        let good = ("A", "1.12.1", "1.12.9", "dagster-io/dagster#1");
+        assert_eq!(check(&[good]), "false true true false");
+        assert_eq!(check(&[good, ("B", "1.12.1", "1.12.1", "x")]), "false true true false");
+        assert_eq!(
+            check(&[good, ("A", "1.12.9", "1.13.0", "x")]),
+            "expected `A` once for each version, found 1.12.1 to 1.12.9 and 1.12.9 to 1.13.0"
+        );
+        for (entry, expected) in [
+            (("A", "1.12.2", "1.12.1", "x"), "`since` before `until`, found 1.12.2 and 1.12.1"),
+            (("A", "1.12.1", "1.12.1", " "), "expected a `reason`, found none"),
+            (("A b", "1.12.1", "1.12.1", "x"), "in that of `A b`: expected the name of a GraphQL"),
+        ] {
+            let found = check(&[entry]);
+            assert!(found.contains(expected), "{found}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Where the files of one run are, and what is kept of them when a tree does not pass.
+//!
+//! ```text
+//! $TMPDIR/smoke-XXXXXX/PROBE/log      what each command wrote
+//! $TMPDIR/smoke-XXXXXX/PROBE/dagster  its `$DAGSTER_HOME`
+//! $TMPDIR/smoke-XXXXXX/PROBE/home     its `$HOME`
+//! /tmp/xtask-PID-XXXXXX/N             its `$TMPDIR`
+//! ```
+//!
+//! The last is short, whatever our own `$TMPDIR` is: Dagster makes sockets in it, and the path of a
+//! socket may have 103 bytes (macOS; 107 on Linux). Beyond that Dagster tries again for 3 minutes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use tempfile::{Builder, TempDir};
+
+use crate::ui;
+
+const SHORT: &str = "/tmp";
+/// What a probe's directory holds that explains a failure. The rest is made of links, or large.
+const TELLING: [&str; 2] = ["log", "dagster"];
+
+/// The directories of one run. They are removed with this value.
+pub struct Places {
+    scratch: TempDir,
+    /// `None`: it could not be made, and is below the scratch directory.
+    short: Option<TempDir>,
+}
+
+impl Places {
+    pub fn make() -> Result<Self> {
+        let failed = "failed to make a temporary directory";
+        let scratch = Builder::new().prefix("smoke-").tempdir().context(failed)?;
+        let prefix = format!("xtask-{}-", std::process::id());
+        let short = Builder::new().prefix(&prefix).tempdir_in(SHORT);
+        if let Err(error) = &short {
+            ui::warning(format!(
+                "failed to make a directory in `{SHORT}` ({error}): sockets are made below \
+                 `{}`, which may be too long for them",
+                scratch.path().display()
+            ));
+        }
+        Ok(Self { scratch, short: short.ok() })
+    }
+
+    /// All directories: what must not be left.
+    pub fn all(&self) -> Vec<&Path> {
+        self.short.iter().chain([&self.scratch]).map(TempDir::path).collect()
+    }
+
+    /// The scratch directory. Processes get to see its resolved path: a link on the way is not
+    /// theirs to compare.
+    pub fn scratch(&self) -> Result<PathBuf> {
+        resolved(self.scratch.path())
+    }
+
+    /// The directory for the probes' temporary files.
+    pub fn temporary(&self) -> Result<PathBuf> {
+        match &self.short {
+            Some(short) => resolved(short.path()),
+            None => Ok(self.scratch()?.join("t")),
+        }
+    }
+
+    /// Keeps what explains a failure, and returns where it is: in a directory of its own below
+    /// `logs`, named after the tree, else where it is.
+    pub fn keep(self, logs: Option<&Path>, tree: &str) -> PathBuf {
+        let scratch = self.scratch.path();
+        match logs.map(|logs| keep_in(logs, tree, scratch)) {
+            Some(Ok(kept)) => return kept,
+            Some(Err(error)) => ui::warning(format!("{error:#}")),
+            None => {}
+        }
+        self.scratch.keep()
+    }
+}
+
+fn resolved(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().with_context(|| format!("failed to resolve `{}`", path.display()))
+}
+
+fn keep_in(logs: &Path, tree: &str, scratch: &Path) -> Result<PathBuf> {
+    let failed = || format!("failed to keep the logs in `{}`", logs.display());
+    fs::create_dir_all(logs).with_context(failed)?;
+    let logs = logs.canonicalize().with_context(failed)?;
+    let name: String =
+        tree.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name = name.trim_matches('-');
+    // What an earlier run left stays.
+    let names = std::iter::once(name.to_owned()).chain((2..).map(|n| format!("{name}-{n}")));
+    let mut free = names.map(|name| logs.join(name)).skip_while(|dir| dir.exists());
+    let kept = free.next().with_context(failed)?;
+    fs::create_dir(&kept).with_context(failed)?;
+    for probe in directories(scratch) {
+        let to = kept.join(probe.file_name().unwrap_or_default());
+        copy_files(&probe, &to).with_context(failed)?;
+        for name in TELLING {
+            copy_all(&probe.join(name), &to.join(name)).with_context(failed)?;
+        }
+    }
+    Ok(kept)
+}
+
+/// The directories in a directory, links to some aside.
+fn directories(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let entries = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    entries.map(|entry| entry.path()).collect()
+}
+
+fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
+    copy_files(from, to)?;
+    for dir in directories(from) {
+        copy_all(&dir, &to.join(dir.file_name().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+/// Copies the regular files of a directory that is there.
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            fs::create_dir_all(to)?;
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_fit_whatever_our_own_directory_is() {
+        let places = Places::make().unwrap();
+        let socket = places.temporary().unwrap().join("999/tmpabcdefgh");
+        assert!(socket.as_os_str().len() <= 103, "{}", socket.display());
+        let all: Vec<PathBuf> = places.all().into_iter().map(Path::to_owned).collect();
+        drop(places);
+        assert!(all.iter().all(|dir| !dir.exists()));
+    }
+
+    #[test]
+    fn logs_are_kept_and_links_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = dir.path().join("kept");
+        for expected in ["-x-1-12-1", "-x-1-12-1-2"].map(|name| name.trim_start_matches('-')) {
+            let places = Places::make().unwrap();
+            let probe = places.scratch().unwrap().join("web-page");
+            for file in ["task.json", "log/dagster.err", "dagster/a/b.db", "home/c", "t/d"] {
+                let path = probe.join(file);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, file).unwrap();
+            }
+            std::os::unix::fs::symlink("/", probe.join("log/link")).unwrap();
+            let all: Vec<PathBuf> = places.all().into_iter().map(Path::to_owned).collect();
+            let kept = places.keep(Some(&logs), "/x/1.12.1");
+            assert_eq!(kept, logs.canonicalize().unwrap().join(expected));
+            assert!(all.iter().all(|dir| !dir.exists()));
+            let kept = kept.join("web-page");
+            let there =
+                ["task.json", "log/dagster.err", "dagster/a/b.db"].map(|file| kept.join(file));
+            assert!(there.iter().all(|path| path.is_file()));
+            assert_eq!(fs::read_dir(&kept).unwrap().count(), 3);
+            assert_eq!(fs::read_dir(kept.join("log")).unwrap().count(), 1);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+"""What the instance of the users' probes loads: something of everything that Dagster's users have."""
+
+import sys
+import time
+
+from dagster import (
+    AssetCheckResult,
+    Definitions,
+    IOManager,
+    RunRequest,
+    ScheduleDefinition,
+    SkipReason,
+    StaticPartitionsDefinition,
+    asset,
+    asset_check,
+    define_asset_job,
+    graph,
+    in_process_executor,
+    io_manager,
+    job,
+    multiprocess_executor,
+    op,
+    sensor,
+)
+
+
+class Full(IOManager):
+    def handle_output(self, context, obj):
+        raise OSError("the shelf is full")
+
+    def load_input(self, context):
+        raise OSError("the shelf is empty")
+
+
+@io_manager(description="Keeps nothing.")
+def full():
+    return Full()
+
+
+@asset(group_name="numbers", description="The answer.")
+def answer():
+    return 42
+
+
+@asset(group_name="numbers", description="Twice the answer.")
+def twice(answer):
+    return 2 * answer
+
+
+@asset_check(asset=answer, description="The answer is even.")
+def even(answer):
+    return AssetCheckResult(passed=answer % 2 == 0, metadata={"answer": answer})
+
+
+@asset(
+    group_name="colors",
+    description="One for each color.",
+    partitions_def=StaticPartitionsDefinition(["red", "green", "blue"]),
+)
+def paint(context):
+    return context.partition_key
+
+
+@op(description="Says something on both streams.")
+def speak():
+    print("this is stdout")
+    print("this is stderr", file=sys.stderr)
+    return 1
+
+
+@op
+def add_one(number):
+    return number + 1
+
+
+@graph(description="Adds one, twice.")
+def add_two(number):
+    return add_one(add_one(number))
+
+
+@graph(description="Adds two, twice.")
+def add_four(number):
+    return add_two(add_two(number))
+
+
+@job(description="A graph in a graph, in one process.")
+def nested():
+    add_four(speak())
+
+
+@job(description="Each step in a process of its own.", executor_def=multiprocess_executor)
+def processes():
+    speak()
+
+
+@op
+def sleep():
+    time.sleep(3600)
+
+
+@job(description="Goes on until somebody terminates it.")
+def endless():
+    sleep()
+
+
+@job(description="Fails: what it keeps its values in does not keep them.", resource_defs={"io_manager": full})
+def full_shelf():
+    speak()
+
+
+every_minute = ScheduleDefinition(name="every_minute", job=nested, cron_schedule="* * * * *")
+
+
+@sensor(job=nested, minimum_interval_seconds=30)
+def once(context):
+    yield RunRequest(run_key="once")
+
+
+@sensor(job=nested, description="Evaluated by hand only: has schedules started a minute earlier than they were.")
+def turn_back(context):
+    from dagster._core.scheduler.instigation import InstigatorType, ScheduleInstigatorData
+
+    for state in context.instance.all_instigator_state():
+        if state.instigator_type == InstigatorType.SCHEDULE:
+            data = state.instigator_data
+            data = ScheduleInstigatorData(data.cron_schedule, data.start_timestamp - 60)
+            context.instance.update_instigator_state(state.with_data(data))
+    return SkipReason("turned back")
+
+
+defs = Definitions(
+    assets=[answer, twice, paint],
+    asset_checks=[even],
+    jobs=[nested, processes, endless, full_shelf, define_asset_job("answer_job", "answer")],
+    schedules=[every_minute],
+    sensors=[once, turn_back],
+    executor=in_process_executor,
+)

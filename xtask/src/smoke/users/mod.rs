@@ -1,0 +1,212 @@
+//! What Dagster's users do in the web UI: each by the mutation that the UI sends, on a running
+//! instance over `python/users.py`, and each followed to its end.
+//!
+//! All is asked for before the daemon starts, so that it has something to do when it looks for the
+//! first time (it looks at backfills every 30 seconds only), and so that the rest goes on while one
+//! thing is waited for.
+
+mod asset;
+mod backfill;
+mod location;
+mod run;
+mod selector;
+mod tick;
+mod wait;
+
+use anyhow::{Result, bail};
+
+use self::run::Launch;
+use self::tick::Ticking;
+use super::probe::{Finding, Probe, checked};
+use super::server::Server;
+
+/// A probe: its name, that of the one it needs, what it does.
+type Step = (&'static str, Option<&'static str>, fn(&Users<'_>) -> Result<String>);
+
+const STEPS: [Step; 12] = [
+    ("launch a run", None, launch_a_run),
+    ("run events", Some("launch a run"), run_events),
+    ("captured logs", Some("launch a run"), captured_logs),
+    ("terminate a run", None, terminate_a_run),
+    ("failing run", None, failing_run),
+    ("materialize an asset", None, materialize_an_asset),
+    ("materialize a partition", None, materialize_a_partition),
+    ("sensor", None, sensor),
+    ("schedule", None, schedule),
+    ("backfill", None, see_backfill),
+    // From here on things are taken away.
+    ("wipe an asset", Some("materialize an asset"), wipe_an_asset),
+    ("reload", None, reload),
+];
+
+const SCHEDULE: Ticking<'_> = Ticking::Schedule("every_minute");
+const SENSOR: Ticking<'_> = Ticking::Sensor("once");
+/// Partitions of asset `paint` that are backfilled.
+const BACKFILLED: [&str; 2] = ["green", "blue"];
+
+/// The id of what was asked for.
+type Asked = Result<String, Finding>;
+
+/// Users at work, and what goes on since they asked for it.
+pub struct Users<'a> {
+    server: &'a Server,
+    /// Ends the daemon and starts it again.
+    restart_daemon: &'a dyn Fn() -> Result<()>,
+    schedule: Asked,
+    sensor: Asked,
+    backfill: Asked,
+    processes: Asked,
+    endless: Asked,
+    full_shelf: Asked,
+    asset: Asked,
+    partition: Asked,
+}
+
+pub fn names() -> impl Iterator<Item = &'static str> {
+    STEPS.iter().map(|(name, ..)| *name)
+}
+
+impl<'a> Users<'a> {
+    /// Asks for everything that the daemon will see to.
+    pub fn ask(server: &'a Server, restart_daemon: &'a dyn Fn() -> Result<()>) -> Self {
+        let launch = |what: &Launch<'_>| asked("a run", run::launch(server, what));
+        let schedule = SCHEDULE.start(server).and_then(|id| tick::turn_back(server).map(|()| id));
+        Self {
+            server,
+            restart_daemon,
+            schedule: asked("a schedule", schedule),
+            sensor: asked("a sensor", SENSOR.start(server)),
+            backfill: asked("a backfill", backfill::launch(server, "paint", &BACKFILLED)),
+            processes: launch(&Launch::Job("processes")),
+            endless: launch(&Launch::Job("endless")),
+            full_shelf: launch(&Launch::Job("full_shelf")),
+            asset: launch(&Launch::Asset("answer")),
+            partition: launch(&Launch::Partition("paint", "red")),
+        }
+    }
+
+    /// Waits for everything that was asked for, and does what is left to do.
+    pub fn probes(&self) -> Vec<Probe> {
+        let mut probes: Vec<Probe> = Vec::new();
+        for (name, needs, step) in STEPS {
+            let has_passed = |needs: &&str| {
+                probes.iter().any(|probe| probe.name == *needs && probe.has_passed())
+            };
+            probes.push(match needs.filter(|needs| !has_passed(needs)) {
+                Some(needs) => Probe::skipped(name, format!("it needs `{needs}`")),
+                None => Probe::run(name, || checked(step(self))),
+            });
+        }
+        probes
+    }
+}
+
+fn asked(what: &str, result: Result<String>) -> Asked {
+    result.map_err(|error| match error.downcast::<Finding>() {
+        Ok(finding) => finding,
+        Err(error) => Finding::new(format!("asking for {what}"), "an answer", format!("{error:#}")),
+    })
+}
+
+fn id(asked: &Asked) -> Result<&str> {
+    asked.as_deref().map_err(|finding| finding.clone().into())
+}
+
+fn launch_a_run(users: &Users<'_>) -> Result<String> {
+    run::follow(users.server, "`processes`", id(&users.processes)?, "SUCCESS")?;
+    Ok("job `processes` succeeds".to_owned())
+}
+
+fn run_events(users: &Users<'_>) -> Result<String> {
+    let events = run::events(users.server, id(&users.processes)?)?;
+    let expected = [
+        "RunStartEvent",
+        "StepWorkerStartedEvent",
+        "ExecutionStepStartEvent",
+        "HandledOutputEvent",
+        "ExecutionStepSuccessEvent",
+        "RunSuccessEvent",
+    ];
+    run::check_events("`processes`", &events, &expected, "ExecutionStepFailureEvent")?;
+    Ok(format!("{} events, the step's in a process of its own", events.len()))
+}
+
+fn captured_logs(users: &Users<'_>) -> Result<String> {
+    let run = id(&users.processes)?;
+    let events = run::events(users.server, run)?;
+    let captured = run::captured(users.server, run, &events)?;
+    for (stream, text) in ["stdout", "stderr"].into_iter().zip(captured) {
+        let expected = format!("this is {stream}");
+        if !text.lines().any(|line| line == expected) {
+            let what = format!("captured {stream} of `processes`");
+            let found = text.lines().last().unwrap_or_default();
+            bail!(Finding::new(what, format!("`{expected}`"), format!("`{found}` at its end")));
+        }
+    }
+    Ok("stdout and stderr".to_owned())
+}
+
+fn terminate_a_run(users: &Users<'_>) -> Result<String> {
+    run::terminate(users.server, "`endless`", id(&users.endless)?)?;
+    Ok("job `endless` is canceled".to_owned())
+}
+
+fn failing_run(users: &Users<'_>) -> Result<String> {
+    let run = id(&users.full_shelf)?;
+    run::follow(users.server, "`full_shelf`", run, "FAILURE")?;
+    let error = run::error(&run::events(users.server, run)?).unwrap_or_default();
+    let expected = "the shelf is full";
+    if !error.contains(expected) {
+        let what = "error of a run whose IO manager raises";
+        bail!(Finding::new(what, format!("`{expected}`"), format!("`{error}`")));
+    }
+    Ok(format!("`{error}`"))
+}
+
+fn materialize_an_asset(users: &Users<'_>) -> Result<String> {
+    let run = id(&users.asset)?;
+    run::follow(users.server, "asset `answer`", run, "SUCCESS")?;
+    let events = run::events(users.server, run)?;
+    let expected = ["RunStartEvent", "MaterializationEvent", "RunSuccessEvent"];
+    run::check_events("asset `answer`", &events, &expected, "StepWorkerStartedEvent")?;
+    asset::check_evaluated("even", &events)?;
+    asset::check_materialized(users.server, "answer", None, Some(run))?;
+    Ok("`answer`, checked, all in one process".to_owned())
+}
+
+fn materialize_a_partition(users: &Users<'_>) -> Result<String> {
+    let run = id(&users.partition)?;
+    run::follow(users.server, "asset `paint`", run, "SUCCESS")?;
+    asset::check_materialized(users.server, "paint", Some("red"), Some(run))?;
+    Ok("`red` of `paint`".to_owned())
+}
+
+fn sensor(users: &Users<'_>) -> Result<String> {
+    SENSOR.check(users.server, id(&users.sensor)?)?;
+    Ok("a tick and its run succeed".to_owned())
+}
+
+fn schedule(users: &Users<'_>) -> Result<String> {
+    SCHEDULE.check(users.server, id(&users.schedule)?)?;
+    Ok("a tick and its run succeed".to_owned())
+}
+
+/// The daemon looks at a backfill when it starts, and every 30 seconds. As services are, it is
+/// started again, and goes on with what it began.
+fn see_backfill(users: &Users<'_>) -> Result<String> {
+    let backfill = id(&users.backfill)?;
+    backfill::follow_runs(users.server, backfill, BACKFILLED.len())?;
+    (users.restart_daemon)()?;
+    backfill::follow(users.server, backfill)?;
+    Ok(format!("{} partitions, by a daemon that was restarted", BACKFILLED.len()))
+}
+
+fn wipe_an_asset(users: &Users<'_>) -> Result<String> {
+    asset::wipe(users.server, "answer")?;
+    Ok("nothing is left of `answer`".to_owned())
+}
+
+fn reload(users: &Users<'_>) -> Result<String> {
+    location::reload(users.server)?;
+    Ok("a job that was added is there".to_owned())
+}

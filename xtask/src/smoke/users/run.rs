@@ -1,0 +1,184 @@
+//! Runs: launched, followed to their end, terminated; their events and what they wrote.
+
+use std::ops::ControlFlow;
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use super::super::api::{ask, ask_for, one_line, words};
+use super::super::probe::Finding;
+use super::super::server::Server;
+use super::selector;
+use super::wait::until;
+
+const LAUNCH: &str = "mutation ($params: ExecutionParams!) { \
+    launchPipelineExecution(executionParams: $params) { __typename \
+    ... on LaunchRunSuccess { run { id } } \
+    ... on RunConfigValidationInvalid { errors { message } } ... on Error { message } } }";
+const STATUS: &str = "query ($id: ID!) { runOrError(runId: $id) { __typename \
+    ... on Run { status } ... on Error { message } } }";
+const EVENTS: &str = "query ($id: ID!) { logsForRun(runId: $id) { __typename \
+    ... on EventConnection { events { __typename ... on MessageEvent { message } \
+    ... on LogsCapturedEvent { fileKey } \
+    ... on AssetCheckEvaluationEvent { evaluation { checkName success } } \
+    ... on ErrorEvent { error { message causes { message } } } } } ... on Error { message } } }";
+const CAPTURED: &str = "query ($key: [String!]!) { capturedLogs(logKey: $key) { stdout stderr } }";
+const TERMINATE: &str = "mutation ($ids: [String!]!) { \
+    terminateRuns(runIds: $ids, terminatePolicy: SAFE_TERMINATE) { __typename \
+    ... on TerminateRunsResult { terminateRunResults { __typename \
+    ... on Error { message } ... on TerminateRunFailure { message } } } \
+    ... on Error { message } } }";
+
+/// The statuses that are an end.
+const ENDS: [&str; 3] = ["SUCCESS", "FAILURE", "CANCELED"];
+
+/// What is launched: a job by its name, or some assets, or a partition of an asset.
+pub enum Launch<'a> {
+    Job(&'a str),
+    Asset(&'a str),
+    Partition(&'a str, &'a str),
+}
+
+impl Launch<'_> {
+    /// `ExecutionParams`, as the UI fills them in.
+    fn params(&self) -> Value {
+        let (selected, tags) = match self {
+            Self::Job(name) => (json!({ "pipelineName": name }), json!([])),
+            Self::Asset(name) => (of_asset(name), json!([])),
+            Self::Partition(name, key) => {
+                (of_asset(name), json!([{ "key": "dagster/partition", "value": key }]))
+            }
+        };
+        json!({
+            "selector": selector::of(selected),
+            "runConfigData": "{}",
+            "mode": "default",
+            "executionMetadata": { "tags": tags },
+        })
+    }
+}
+
+/// The job that all assets are in, and one of them.
+fn of_asset(name: &str) -> Value {
+    json!({ "pipelineName": "__ASSET_JOB", "assetSelection": [{ "path": [name] }] })
+}
+
+/// Launches a run; its id.
+pub fn launch(server: &Server, launch: &Launch<'_>) -> Result<String> {
+    let params = json!({ "params": launch.params() });
+    let asked = ("launchPipelineExecution", "LaunchRunSuccess");
+    Ok(words(&ask_for(server, asked, LAUNCH, &params)?["run"]["id"]))
+}
+
+/// Waits for a run to have a status. One that ends with another says why.
+pub fn follow(server: &Server, what: &str, id: &str, expected: &str) -> Result<()> {
+    let what = format!("run of {what}");
+    let expected_word = format!("`{expected}`");
+    until(server, &what, &expected_word, || {
+        let run = ask_for(server, ("runOrError", "Run"), STATUS, &json!({ "id": id }))?;
+        let status = words(&run["status"]);
+        if status == expected {
+            return Ok(ControlFlow::Break(()));
+        }
+        if ENDS.contains(&status.as_str()) {
+            let found = format!("`{status}`{}", reason(&events(server, id)?));
+            bail!(Finding::new(&what, &expected_word, found));
+        }
+        Ok(ControlFlow::Continue(format!("`{status}`")))
+    })
+}
+
+/// The events of a run.
+pub fn events(server: &Server, id: &str) -> Result<Vec<Value>> {
+    let found = ask_for(server, ("logsForRun", "EventConnection"), EVENTS, &json!({ "id": id }))?;
+    Ok(found["events"].as_array().cloned().unwrap_or_default())
+}
+
+/// Checks that the events of a run have all of some types among them, in their order, and none of
+/// another.
+pub fn check_events(
+    what: &str,
+    events: &[Value],
+    expected: &[&str],
+    unexpected: &str,
+) -> Result<(), Finding> {
+    let names: Vec<&str> = events.iter().filter_map(|event| event["__typename"].as_str()).collect();
+    let mut rest = names.iter();
+    let wrong = match expected.iter().find(|name| !rest.any(|found| found == *name)) {
+        Some(missing) => format!("`{missing}`"),
+        None if names.contains(&unexpected) => format!("no `{unexpected}`"),
+        None => return Ok(()),
+    };
+    Err(Finding::new(format!("events of {what}"), wrong, names.join(" ")))
+}
+
+/// What a step of a run wrote: stdout and stderr.
+pub fn captured(server: &Server, id: &str, events: &[Value]) -> Result<[String; 2]> {
+    let what = "GraphQL `capturedLogs`";
+    let Some(key) = events.iter().find_map(|event| event["fileKey"].as_str()) else {
+        bail!(Finding::new(what, "`LogsCapturedEvent`", "no event with a key of them"));
+    };
+    let logs = ask(server, what, CAPTURED, &json!({ "key": [id, "compute_logs", key] }))?;
+    Ok(["stdout", "stderr"].map(|of| logs["capturedLogs"][of].as_str().unwrap_or_default().into()))
+}
+
+/// Terminates a run that was started, and waits for its end.
+pub fn terminate(server: &Server, what: &str, id: &str) -> Result<()> {
+    follow(server, what, id, "STARTED")?;
+    let asked = ("terminateRuns", "TerminateRunsResult");
+    let results = ask_for(server, asked, TERMINATE, &json!({ "ids": [id] }))?;
+    let result = &results["terminateRunResults"][0];
+    if result["__typename"] != "TerminateRunSuccess" {
+        let found = format!("`{}`", words(result));
+        bail!(Finding::new("GraphQL `terminateRuns`", "`TerminateRunSuccess`", found));
+    }
+    follow(server, what, id, "CANCELED")
+}
+
+/// The error of a step, by its innermost cause.
+pub fn error(events: &[Value]) -> Option<String> {
+    let error = events.iter().rev().find_map(|event| event.get("error").filter(is_error))?;
+    let cause = error["causes"].as_array().and_then(|causes| causes.last()).unwrap_or(error);
+    Some(one_line(&words(&cause["message"])))
+}
+
+fn is_error(error: &&Value) -> bool {
+    error.is_object()
+}
+
+/// Why a run failed, to be added to a sentence.
+fn reason(events: &[Value]) -> String {
+    let message = || Some(one_line(&words(&events.last()?["message"])));
+    error(events).or_else(message).map_or(String::new(), |reason| format!(": {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(name: &str) -> Value {
+        json!({ "__typename": name, "message": format!("{name}.") })
+    }
+
+    #[test]
+    fn events_come_in_their_order() {
+        let events = ["A", "B", "C"].map(event);
+        let check = |expected: &[&str], unexpected: &str| {
+            check_events("x", &events, expected, unexpected).map_err(|finding| finding.to_string())
+        };
+        assert_eq!(check(&["A", "C"], "D"), Ok(()));
+        let wrong = |name: &str| Err(format!("events of x: expected {name}, found A B C"));
+        assert_eq!(check(&["C", "A"], "D"), wrong("`A`"));
+        assert_eq!(check(&["A"], "B"), wrong("no `B`"));
+    }
+
+    #[test]
+    fn the_innermost_cause_is_the_error() {
+        let mut events = ["A", "B"].map(event);
+        assert_eq!(reason(&events), ": B.");
+        events[0]["error"] = json!({ "message": "outer", "causes": [{ "message": "in\nner\n" }] });
+        assert_eq!(reason(&events), ": in ner");
+        events[0]["error"]["causes"] = json!([]);
+        assert_eq!(error(&events), Some("outer".to_owned()));
+    }
+}
