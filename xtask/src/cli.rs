@@ -11,6 +11,7 @@ use crate::interrupt;
 use crate::stages::{
     audit, build, bump, doctor, prefetch, publish, rehearse, release, smoke, status, sweep, watch,
 };
+use crate::tools::credentials::{self, Taken};
 use crate::tools::guard;
 use crate::ui;
 
@@ -45,15 +46,25 @@ enum Command {
 /// Runs the program; the exit status is 0, or what the error asks for.
 pub fn run() -> ExitCode {
     ui::init();
-    let cli = Cli::parse();
-    interrupt::init();
-    match dispatch(cli.command) {
+    match start().and_then(dispatch) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui::error(&error);
             ExitCode::from(failure::exit_of(&error) as u8)
         }
     }
+}
+
+/// Reads the command line. No credential is in the environment afterwards, and nothing has run.
+fn start() -> Result<Command> {
+    let cli = Cli::parse_from(credentials::receive(std::env::args_os())?);
+    credentials::take_out(match &cli.command {
+        // For what is run among stand-ins no credential is meant, and stdin may be a person's.
+        Command::Rehearse(args) if args.is_to_enter() => Taken::Dropped,
+        _ => Taken::Kept,
+    })?;
+    interrupt::init();
+    Ok(cli.command)
 }
 
 fn dispatch(command: Command) -> Result<()> {

@@ -11,6 +11,7 @@ use super::environment::Together;
 use super::sandbox::Sandbox;
 use super::tree::Tree;
 use crate::model::closure::Closure;
+use crate::tools::confine::Access;
 
 /// What the closure is compared with.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,8 @@ pub struct Last {
 pub struct Context<'a> {
     pub tree: &'a Tree,
     pub scratch: PathBuf,
+    /// What processes may reach, whichever probe starts them.
+    pub access: Access,
     /// A directory with a short path, for the probes' `$TMPDIR`.
     pub temporary: PathBuf,
     pub budget: Budget,
@@ -44,6 +47,7 @@ impl Context<'_> {
     }
 
     pub fn sandbox(&self, probe: &str) -> Result<Sandbox> {
-        Sandbox::create(&self.scratch, &self.temporary, probe, self.budget.clone())
+        let access = self.access.clone();
+        Sandbox::create(&self.scratch, &self.temporary, probe, self.budget.clone(), access)
     }
 }

@@ -6,6 +6,7 @@
 //! (`report.rs`). They see no variable of ours, no home of ours, and no network but loopback is
 //! needed (`sandbox.rs`). Nothing is built here, and nothing in a tree is written to.
 
+mod access;
 mod api;
 mod budget;
 mod children;
@@ -23,6 +24,7 @@ pub mod formats;
 mod installed;
 mod instance;
 mod interpreter;
+mod isolation;
 mod javascript;
 mod junit;
 mod neighbours;
@@ -34,6 +36,7 @@ mod runs;
 mod sandbox;
 mod second;
 mod server;
+mod survivors;
 pub mod tree;
 mod ui_files;
 mod ui_operations;
@@ -57,6 +60,7 @@ use self::tree::{IMITATES, Tree};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::model::config;
+use crate::tools::descendants;
 use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
@@ -132,6 +136,7 @@ pub fn smoke(
         tree,
         together: environment::of(tree, &dir.join("together"))?,
         pair: environment::pair(tree, &dir.join("pair"))?,
+        access: access::of(tree, &dir),
         temporary: places.temporary()?,
         budget: Budget::start(limits, &dir),
         scratch: dir,
@@ -139,15 +144,21 @@ pub fn smoke(
         last,
         closure: Mutex::new(None),
     };
-    let jobs = match tree.check_installed() {
-        Ok(()) => jobs(&context),
+    let before = descendants::now();
+    let run = |jobs: &[Job<'_>]| runner::run_all(jobs, &context.budget, options.fail_fast);
+    let probes = match tree.check_installed() {
+        Ok(()) => {
+            let jobs = jobs(&context);
+            anyhow::ensure!(!jobs.is_empty(), "no probe fits `{}`", tree.name);
+            let mut probes = run(&jobs);
+            probes.push(survivors::probe(&before, &context.budget));
+            probes
+        }
         // Every other finding would say the same.
         Err(finding) => {
-            vec![Job::one("installed", move |_| Ok(Err(vec![finding.clone()]))).taking(0)]
+            run(&[Job::one("installed", move |_| Ok(Err(vec![finding.clone()]))).taking(0)])
         }
     };
-    let probes = runner::run_all(&jobs, &context.budget, options.fail_fast);
-    anyhow::ensure!(!probes.is_empty(), "no probe fits `{}`", tree.name);
     let closure = context.closure.lock().ok().and_then(|closure| *closure);
     let mut report = Report {
         tree: tree.name.clone(),
@@ -206,6 +217,7 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
         );
     }
     if let Some(part) = context.tree.part_of("dagster") {
+        jobs.push(isolation::job(context, part));
         jobs.extend(runs::dagster(context, part));
         let merged = context.together.as_ref().map(|together| &together.part);
         let server = context.tree.part_of("dagster-webserver").map(|own| merged.unwrap_or(own));

@@ -1,5 +1,7 @@
 //! Where one probe's processes run: own home, own `$DAGSTER_HOME`, own temporary files, and an
-//! environment that says nothing of ours.
+//! environment that says nothing of ours. They write to these directories only, and read what a
+//! tree needs (`access.rs`), as far as the system enforces that (`tools/confine`). What they leave
+//! running is a finding.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -15,7 +17,10 @@ use super::budget::{Budget, COMMAND, Deadline, FOLLOW, STOP};
 use super::probe::{Checked, Finding};
 use crate::interrupt;
 use crate::tools::activity;
+use crate::tools::confine::Access;
+use crate::tools::descendants::Found;
 use crate::tools::process::{Ended, Process, Spec, Wait, stderr_of, stdout_of};
+use crate::ui;
 
 /// Between two questions whether something is so by now.
 const TICK: Duration = Duration::from_millis(50);
@@ -28,16 +33,24 @@ pub struct Sandbox {
     /// A short path: Dagster's sockets are in it, whose paths may have 103 bytes.
     temporary: PathBuf,
     budget: Budget,
+    access: Access,
 }
 
 impl Sandbox {
     /// Makes the directories of a probe, named after it, below a scratch directory, and below a
-    /// second one its `$TMPDIR`.
-    pub fn create(scratch: &Path, temporary: &Path, probe: &str, budget: Budget) -> Result<Self> {
+    /// second one its `$TMPDIR`. They are what its processes may reach beside what is given.
+    pub fn create(
+        scratch: &Path,
+        temporary: &Path,
+        probe: &str,
+        budget: Budget,
+        mut access: Access,
+    ) -> Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = scratch.join(slug(probe));
-        let sandbox = Self { dir, temporary: temporary.join(count.to_string()), budget };
+        let (dir, temporary) = (scratch.join(slug(probe)), temporary.join(count.to_string()));
+        access.write.extend([dir.clone(), temporary.clone()]);
+        let sandbox = Self { dir, temporary, budget, access };
         let own = ["home", "dagster", "log"].map(|dir| sandbox.dir.join(dir));
         for dir in own.iter().chain([&sandbox.temporary]) {
             fs::create_dir_all(dir)
@@ -64,6 +77,11 @@ impl Sandbox {
     /// The longest that any wait may take.
     pub fn ceiling(&self) -> Duration {
         self.budget.ceiling()
+    }
+
+    /// Lets processes that are started from now on listen on a port and connect to it.
+    pub fn allow_port(&mut self, port: u16) {
+        self.access.ports.push(port);
     }
 
     pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
@@ -114,16 +132,24 @@ impl Sandbox {
                 .collect(),
             dir: self.dir.clone(),
             log: self.path("log").join(slug(&words.join(" "))),
+            access: Some(self.access.clone()),
         }
     }
 
-    /// Runs a process to its end; a finding when it did not end in time.
+    /// Runs a process to its end; a finding when it did not end in time, or left another one.
     pub fn run(&self, what: &str, spec: &Spec) -> Result<Result<Ended, Finding>> {
         let mut process = spec.start()?;
         let mut deadline = self.wait(COMMAND);
-        Ok(match process.wait_until(|| deadline.is_over())? {
-            Wait::Ended(ended) => Ok(ended),
-            Wait::Running => Err(late(what, "an end", &deadline, &mut process)),
+        let Wait::Ended(ended) = process.wait_until(|| deadline.is_over())? else {
+            return Ok(Err(late(what, "an end", &deadline, &mut process)));
+        };
+        let mut deadline = self.wait(STOP);
+        let left = process.wait_for_all(|| deadline.is_over())?;
+        Ok(if left.is_empty() {
+            Ok(ended)
+        } else {
+            let expected = deadline.expected("no process of it left");
+            Err(Finding::new(what, expected, format!("{}; killed", words(&left))))
         })
     }
 
@@ -188,7 +214,7 @@ pub fn pause(took: Duration) -> Result<()> {
 
 /// Up to 1.9 the server does not end its code server, which would go by itself once it has missed
 /// the heartbeat for 45 seconds. As a service manager does, what is left is told to end; it must
-/// obey.
+/// obey. Anything else that is left is a finding.
 pub fn stop(sandbox: &Sandbox, mut process: Process, what: &str) -> Checked {
     let mut deadline = sandbox.wait(STOP);
     process.terminate();
@@ -196,19 +222,34 @@ pub fn stop(sandbox: &Sandbox, mut process: Process, what: &str) -> Checked {
         return Ok(Err(vec![late(what, "an end after SIGTERM", &deadline, &mut process)]));
     };
     let mut deadline = sandbox.wait(FOLLOW);
-    let told = process.wait_for_all(|| deadline.is_over())?;
-    if told == 0 {
+    let left = process.wait_for_all(|| deadline.is_over())?;
+    if left.is_empty() {
         return Ok(Ok("no process left".to_owned()));
     }
     process.terminate_all();
     let mut deadline = sandbox.wait(STOP);
-    Ok(match process.wait_for_all(|| deadline.is_over())? {
-        0 => Ok(format!("no process left, {told} of them told by itself")),
-        left => {
-            let what = format!("{left} processes that {what} left");
-            Err(vec![late(&what, "an end after SIGTERM", &deadline, &mut process)])
-        }
+    let deaf = process.wait_for_all(|| deadline.is_over())?;
+    let bad: Vec<Found> = left.iter().filter(|left| !is_dagsters(left)).cloned().collect();
+    Ok(if !bad.is_empty() {
+        let what = format!("processes that {what} left");
+        Err(vec![Finding::new(what, "none but Dagster's own", format!("{}; killed", words(&bad)))])
+    } else if !deaf.is_empty() {
+        let what = format!("{} that {what} left", ui::count(deaf.len(), "process"));
+        Err(vec![late(&what, "an end after SIGTERM", &deadline, &mut process)])
+    } else {
+        let count = left.len();
+        Ok(format!("no process left; {count} of Dagster's ended by a SIGTERM of their own"))
     })
+}
+
+/// Is it one of the servers that Dagster starts, `python -m dagster…`?
+fn is_dagsters(found: &Found) -> bool {
+    found.command.contains(" -m dagster")
+}
+
+/// Processes in words.
+pub fn words(found: &[Found]) -> String {
+    found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The last line that says something: frames and rules around it are not words.

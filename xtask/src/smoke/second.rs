@@ -56,8 +56,7 @@ impl Second {
     /// `pipes` is the tree's `dagster_pipes`.
     pub fn make(context: &Context<'_>, not: &str, pipes: &Path) -> Result<Option<Self>> {
         let sandbox = context.sandbox("second Python")?;
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let candidates = std::env::split_paths(&path).flat_map(|dir| candidates(&dir, not));
+        let candidates = directories().into_iter().flat_map(|dir| candidates(&dir, not));
         for (number, python) in candidates.enumerate() {
             interrupt::check()?;
             if is_of_another_version(&sandbox, &python, not) {
@@ -172,6 +171,15 @@ pub fn modules() -> [&'static str; 2] {
 /// Writes what children run.
 pub fn write_child(sandbox: &Sandbox) -> Result<PathBuf> {
     sandbox.write("child.py", CHILD)
+}
+
+/// The interpreters on PATH, of whatever version.
+pub fn all_on_path() -> Vec<PathBuf> {
+    directories().iter().flat_map(|dir| candidates(dir, "")).collect()
+}
+
+fn directories() -> Vec<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect()
 }
 
 fn is_of_another_version(sandbox: &Sandbox, python: &Path, not: &str) -> bool {

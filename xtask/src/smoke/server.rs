@@ -117,12 +117,13 @@ enum Silent {
 
 /// Starts the server and waits until it answers.
 fn start_at(
-    sandbox: Sandbox,
+    mut sandbox: Sandbox,
     part: &Part,
     serving: &Serving,
     served: &Served,
 ) -> Result<Result<Server, Silent>> {
     let port = free_port()?;
+    sandbox.allow_port(port);
     let mut args: Vec<String> = serving.args.iter().map(|&arg| arg.to_owned()).collect();
     args.extend(served.options(&sandbox, port)?);
     let process = sandbox.spec(&part.command(serving.command), &args).start()?;

@@ -14,6 +14,7 @@ use crate::model::config::Config;
 struct Fake {
     config: Config,
     dir: tempfile::TempDir,
+    scratch: tempfile::TempDir,
 }
 
 const GOOD: &str =
@@ -24,7 +25,8 @@ const DEVELOPMENT: &str =
 impl Fake {
     fn new(version: &str) -> Self {
         let config = Config::parse(include_str!("../../../release.toml")).unwrap();
-        let fake = Self { config, dir: tempfile::tempdir().unwrap() };
+        let [dir, scratch] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let fake = Self { config, dir, scratch };
         fs::create_dir(fake.dir.path().join("bin")).unwrap();
         for package in &fake.config.packages {
             for command in &package.commands {
@@ -46,9 +48,10 @@ impl Fake {
 
     /// What the probes of the commands find, without the path of the tree.
     fn findings(&self, tree: &Tree, command_seconds: u64) -> Vec<String> {
-        let scratch = tempfile::tempdir().unwrap();
+        let scratch = &self.scratch;
         let context = Context {
             tree,
+            access: access::of(tree, scratch.path()),
             scratch: scratch.path().to_owned(),
             temporary: scratch.path().join("t"),
             budget: Budget::start(&limits(command_seconds), scratch.path()),
@@ -140,9 +143,7 @@ fn others_may_have_commands_in_a_virtual_environment() {
 #[test]
 fn a_command_that_hangs_is_killed_with_all_it_started() {
     let fake = Fake::new("1.9.12");
-    let pids = fake.dir.path().join("pids");
-    let script = "sleep 1000 & echo $! >>PIDS; echo $$ >>PIDS; sleep 1000";
-    fake.script("dagster", &script.replace("PIDS", &pids.display().to_string()));
+    fake.script("dagster", "sleep 1000 & echo $! >>~/pids; echo $$ >>~/pids; sleep 1000");
     let start = Instant::now();
     let found = fake.findings(&fake.tree("1.9.12"), 2);
     assert_eq!(found.len(), 2);
@@ -155,7 +156,9 @@ fn a_command_that_hangs_is_killed_with_all_it_started() {
         }
     }
     assert!(start.elapsed() < Duration::from_secs(60));
-    let pids = fs::read_to_string(pids).unwrap();
+    let pids: String = ["dagster---version", "dagster---help"]
+        .map(|probe| fs::read_to_string(fake.scratch.path().join(probe).join("home/pids")).unwrap())
+        .concat();
     assert_eq!(pids.lines().count(), 4);
     for pid in pids.lines() {
         let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();

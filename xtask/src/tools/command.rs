@@ -3,11 +3,8 @@
 use anyhow::{Context as _, Result};
 use xshell::Cmd;
 
+use super::credentials;
 use crate::failure::Failure;
-
-/// Variables that hold credentials. No outside program gets one unless its module says so.
-pub const CREDENTIALS: [&str; 4] =
-    ["GITHUB_TOKEN", "GH_TOKEN", "FLOX_FLOXHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN"];
 
 /// What a program said and how it ended.
 #[derive(Debug, Clone)]
@@ -29,10 +26,11 @@ impl Output {
     }
 }
 
-/// Runs a command to its end whatever its status, without credentials in its environment.
+/// Runs a command to its end whatever its status, without a credential in its environment but
+/// those that an address holds.
 pub fn output(cmd: Cmd<'_>) -> Result<Output> {
     let text = cmd.to_string();
-    let cmd = CREDENTIALS.into_iter().fold(cmd, |cmd, name| cmd.env_remove(name));
+    let cmd = credentials::settings().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
     let output = cmd
         .quiet()
         .ignore_status()

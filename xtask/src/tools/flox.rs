@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::command::{CREDENTIALS, Output};
+use super::command::Output;
+use super::credentials;
 use crate::failure::Failure;
 use crate::interrupt;
 
@@ -141,19 +142,18 @@ impl<'a> Flox<'a> {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let secret = |name: &str| CREDENTIALS.contains(&name) && name != TOKEN;
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             // `_FLOX_`: of an activated environment, in which flox gives no reminder.
             let foreign = ["RUST_LOG", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE"].contains(&&*text)
                 || ["FLOX_", "_FLOX_"].iter().any(|prefix| text.starts_with(prefix));
-            if secret(&text) || (foreign && text != TOKEN) {
+            if foreign {
                 command.env_remove(&name);
             }
         }
-        if login == Login::Hidden {
-            command.env_remove(TOKEN);
-        }
+        let token = credentials::get(TOKEN).filter(|_| login == Login::Visible);
+        command.envs(credentials::settings().map(|(name, value)| (name, value)));
+        command.envs(token.map(|token| (TOKEN, token)));
         command.env("NO_COLOR", "1").env("FLOX_DISABLE_METRICS", "true").env("LC_ALL", "C.UTF-8");
 
         let text = format!("flox {}", args.join(" "));

@@ -8,6 +8,7 @@ use octocrab::Octocrab;
 use octocrab::models::repos::{Object, Ref};
 use serde::Deserialize;
 
+use super::credentials;
 use crate::failure::Failure;
 use crate::model::config::Config;
 
@@ -50,7 +51,8 @@ impl GitHub {
         Self {
             api: base("GITHUB_API_URL", "https://api.github.com"),
             server: server(),
-            token: std::env::var("GITHUB_TOKEN").ok().filter(|token| !token.is_empty()),
+            token: credentials::get("GITHUB_TOKEN")
+                .map(|token| token.to_string_lossy().into_owned()),
             owner: config.owner().to_owned(),
             repo: config.repo().to_owned(),
         }

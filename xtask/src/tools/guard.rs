@@ -2,7 +2,7 @@
 //!
 //! A pipe joins the two. When it closes without a word, this program was killed; the guard then
 //! ends what it had started and removes its temporary files. On Linux it finds the processes by
-//! their variable (see [`process`]); elsewhere it removes the files only.
+//! their marks ([`descendants`]); elsewhere it removes the files only.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -12,7 +12,8 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-use super::process;
+use super::credentials;
+use super::descendants::{self, Run};
 
 /// The hidden command that a guard runs.
 const COMMAND: &str = "guard";
@@ -21,8 +22,9 @@ const DONE: &str = "done";
 /// Clean up after a process that was killed
 #[derive(clap::Args)]
 pub struct Args {
-    /// The processes to end: the start of their variable's value
-    processes: String,
+    /// The run of this program whose processes to end
+    #[arg(value_parser = |text: &str| Run::parse(text).ok_or("expected PID-NUMBER"))]
+    run: Run,
     /// The directories to remove
     dirs: Vec<PathBuf>,
 }
@@ -35,12 +37,8 @@ pub struct Guard {
 impl Guard {
     /// Starts a guard over all processes of this program and some directories.
     pub fn start(dirs: &[&Path]) -> Result<Self> {
-        let exe = match cfg!(target_os = "linux") {
-            true => PathBuf::from("/proc/self/exe"), // even when it was built anew since
-            false => std::env::current_exe().context("failed to find this program")?,
-        };
-        let child = Command::new(exe)
-            .args([COMMAND, process::markers()])
+        let child = Command::new(credentials::this_program()?)
+            .args([COMMAND, &Run::this().to_string()])
             .args(dirs)
             .env_clear()
             .current_dir("/")
@@ -70,7 +68,7 @@ pub fn run(args: &Args) -> Result<()> {
     if word == DONE {
         return Ok(());
     }
-    process::end_marked(&args.processes);
+    descendants::end_run(args.run);
     let removed: Vec<Result<()>> = args.dirs.iter().map(|dir| remove(dir)).collect();
     removed.into_iter().collect()
 }

@@ -1,34 +1,27 @@
 //! Child processes that cannot outlive us: each with a deadline, its own logs and environment.
 //!
 //! A process is the leader of a group of its own. It ends by itself, at its deadline, when this
-//! program is asked to stop, or when its value is dropped; what it started ends with it. A
-//! descendant that left the group is found by a variable that only this process's environment has
-//! (Linux: in `/proc`; elsewhere the group is all that is looked at). On Linux this program adopts
-//! what they orphan, so that none is left as a zombie.
+//! program is asked to stop, or when its value is dropped; what it started ends with it, wherever
+//! that went (`descendants`).
 //!
-//! Nothing of our own environment is handed down. A descendant that both leaves the group and
-//! clears its environment is not found.
+//! Nothing of our own environment is handed down.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, WaitOptions};
 
+use super::confine::{self, Access};
+use super::descendants::{self, Found, KILLED, Mark, send};
 use super::pace;
 use crate::interrupt;
 
-/// The variable that tells the descendants of one process from all others.
-const MARKER: &str = "XTASK_PROCESS";
 /// How long an idle machine gives a process that is dropped to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
-/// How long SIGKILL may take, which nothing can refuse: a process may be waiting for a disk.
-const KILLED: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(20);
 
 /// What to run. The environment is this one and nothing else.
@@ -41,6 +34,8 @@ pub struct Spec {
     pub dir: PathBuf,
     /// `LOG.out` and `LOG.err` get stdout and stderr.
     pub log: PathBuf,
+    /// All that it may reach; `None`: whatever we may.
+    pub access: Option<Access>,
 }
 
 /// How a process ended by itself.
@@ -63,7 +58,7 @@ pub enum Wait {
 pub struct Process {
     child: Child,
     group: Pid,
-    marker: String,
+    mark: Mark,
     status: Option<ExitStatus>,
     /// Descendants that ran when last looked at.
     seen: Vec<Pid>,
@@ -73,27 +68,35 @@ pub struct Process {
 impl Spec {
     /// Starts the process.
     pub fn start(&self) -> Result<Process> {
-        adopt_orphans();
+        descendants::adopt_orphans();
         let create = |path: PathBuf| {
             File::create(&path).with_context(|| format!("failed to write `{}`", path.display()))
         };
-        let marker = marker();
-        let mut command = Command::new(&self.program);
+        let mark = Mark::next();
+        let mut command = match &self.access {
+            Some(access) => confine::command(&self.program, access),
+            None => Command::new(&self.program),
+        };
         command
             .args(&self.args)
             .env_clear()
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .env(MARKER, &marker)
+            .env(descendants::VARIABLE, mark.value())
             .current_dir(&self.dir)
             .stdin(Stdio::null())
             .stdout(create(stdout_of(&self.log))?)
             .stderr(create(stderr_of(&self.log))?);
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let child = command
-            .spawn()
-            .with_context(|| format!("failed to run `{}`", self.program.display()))?;
+        let child = descendants::marking(mark, || match &self.access {
+            Some(access) => confine::spawn(&mut command, access),
+            None => Ok(command.spawn()?),
+        });
+        if child.is_err() {
+            mark.release();
+        }
+        let child = child.with_context(|| format!("failed to run `{}`", self.program.display()))?;
         let group = Pid::from_child(&child);
-        Ok(Process { child, group, marker, status: None, seen: Vec::new(), log: self.log.clone() })
+        Ok(Process { child, group, mark, status: None, seen: Vec::new(), log: self.log.clone() })
     }
 
     /// Runs the process to its end. At the deadline, and whatever it left behind, is killed.
@@ -150,20 +153,20 @@ impl Process {
 
     /// Asks all that runs of it with SIGTERM to end.
     pub fn terminate_all(&mut self) {
-        for pid in self.left() {
-            send(pid, Signal::TERM);
+        for left in self.left() {
+            send(left.pid, Signal::TERM);
         }
     }
 
-    /// Waits for it and all that it started; returns how many were still there at the deadline.
+    /// Waits for it and all that it started; returns what still ran at the deadline.
     ///
     /// # Errors
     /// When this program was asked to stop.
-    pub fn wait_for_all(&mut self, mut is_over: impl FnMut() -> bool) -> Result<usize> {
+    pub fn wait_for_all(&mut self, mut is_over: impl FnMut() -> bool) -> Result<Vec<Found>> {
         loop {
             let left = self.left();
             if left.is_empty() || is_over() {
-                return Ok(left.len());
+                return Ok(left);
             }
             interrupt::check()?;
             std::thread::sleep(TICK);
@@ -172,7 +175,7 @@ impl Process {
 
     /// The processes of this one that run, itself first.
     pub fn running(&mut self) -> Vec<Pid> {
-        let mut left = self.left();
+        let mut left: Vec<Pid> = self.left().into_iter().map(|found| found.pid).collect();
         left.sort_by_key(|pid| *pid != self.group);
         left
     }
@@ -183,7 +186,7 @@ impl Process {
     }
 
     /// The processes of this one that run, itself included.
-    fn left(&mut self) -> Vec<Pid> {
+    fn left(&mut self) -> Vec<Found> {
         if self.status.is_none() {
             self.status = self.child.try_wait().ok().flatten();
         }
@@ -191,13 +194,14 @@ impl Process {
         if self.status.is_some() {
             while let Ok(Some(_)) = rustix::process::waitpgid(self.group, WaitOptions::NOHANG) {}
         }
-        let left = survivors(Some(self.group), &self.marker);
+        let left = descendants::of(self.group, self.mark);
+        let pids: Vec<Pid> = left.iter().map(|found| found.pid).collect();
         let leader = self.group;
         // The adopted of other groups. Once only: the number may be that of another child by then.
-        for &pid in self.seen.iter().filter(|&pid| *pid != leader && !left.contains(pid)) {
+        for &pid in self.seen.iter().filter(|&pid| *pid != leader && !pids.contains(pid)) {
             let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
         }
-        self.seen.clone_from(&left);
+        self.seen = pids;
         left
     }
 
@@ -207,7 +211,7 @@ impl Process {
         let mut signalled: Vec<Pid> = Vec::new();
         loop {
             let left = self.left();
-            for &pid in &left {
+            for &Found { pid, .. } in &left {
                 // What a process starts while it is being ended gets its signal in the next round.
                 if !signalled.contains(&pid) {
                     send(pid, signal);
@@ -231,6 +235,7 @@ impl Drop for Process {
             self.end(Signal::KILL, KILLED);
         }
         let _ = self.child.try_wait();
+        self.mark.release();
     }
 }
 
@@ -244,93 +249,6 @@ pub fn stderr_of(log: &Path) -> PathBuf {
     log.with_extension("err")
 }
 
-/// Signals one survivor; where those are not told apart, the group.
-fn send(pid: Pid, signal: Signal) {
-    let _ = if cfg!(target_os = "linux") {
-        rustix::process::kill_process(pid, signal)
-    } else {
-        rustix::process::kill_process_group(pid, signal)
-    };
-}
-
-/// What the variable of every process of this program starts with, and of no other.
-pub fn markers() -> &'static str {
-    static MARKERS: OnceLock<String> = OnceLock::new();
-    MARKERS.get_or_init(|| {
-        let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_nanos());
-        format!("{}-{nanos}-", std::process::id())
-    })
-}
-
-fn marker() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    format!("{}{}-", markers(), COUNT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// Kills every process of a program that is no more, until there is none or it is given up.
-pub fn end_marked(markers: &str) {
-    let until = Instant::now() + KILLED;
-    while Instant::now() < until {
-        let left = survivors(None, markers);
-        if left.is_empty() {
-            return;
-        }
-        left.into_iter().for_each(|pid| send(pid, Signal::KILL));
-        std::thread::sleep(TICK);
-    }
-}
-
-fn adopt_orphans() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
-    });
-}
-
-/// Every process, zombies aside, that is in the group or whose variable starts with a marker.
-#[cfg(target_os = "linux")]
-fn survivors(group: Option<Pid>, marker: &str) -> Vec<Pid> {
-    let marker = format!("{MARKER}={marker}");
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().and_then(Pid::from_raw))
-        .filter(|pid| {
-            let dir = Path::new("/proc").join(pid.as_raw_nonzero().to_string());
-            let Some((state, of)) =
-                fs::read_to_string(dir.join("stat")).ok().and_then(|stat| state_and_group(&stat))
-            else {
-                return false;
-            };
-            let is_marked = || {
-                fs::read(dir.join("environ")).is_ok_and(|environ| {
-                    environ
-                        .split(|&byte| byte == 0)
-                        .any(|variable| variable.starts_with(marker.as_bytes()))
-                })
-            };
-            !matches!(state, 'Z' | 'X')
-                && (Pid::from_raw(of).is_some_and(|of| Some(of) == group) || is_marked())
-        })
-        .collect()
-}
-
-/// State and process group in `/proc/PID/stat`: `PID (NAME) STATE PPID PGRP …`, and a name may
-/// hold anything (proc(5)).
-#[cfg(target_os = "linux")]
-fn state_and_group(stat: &str) -> Option<(char, i32)> {
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(1)?.parse().ok()?))
-}
-
-/// The group as one, as long as it has a member.
-#[cfg(not(target_os = "linux"))]
-fn survivors(group: Option<Pid>, _: &str) -> Vec<Pid> {
-    let is_there = |group: &Pid| rustix::process::test_kill_process_group(*group).is_ok();
-    group.filter(is_there).into_iter().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,6 +260,7 @@ mod tests {
             env: vec![("PATH".into(), "/usr/bin:/bin".into())],
             dir: dir.to_owned(),
             log: dir.join("log"),
+            access: None,
         }
     }
 
@@ -403,27 +322,68 @@ mod tests {
         assert!(pids(dir.path()).iter().all(|&pid| !exists(pid)));
     }
 
+    /// A process that left its group, its session and its parent and cleared its environment.
+    #[cfg(target_os = "linux")]
+    const ESCAPE: &str = "(env -i setsid sh -c 'echo $$ >pids; >ready; exec sleep 1000' &) & \
+        while ! test -e ready; do sleep 0.1; done";
+
     #[cfg(target_os = "linux")]
     #[test]
-    fn what_left_the_group_is_found() {
+    fn what_left_and_cleared_everything_is_found() {
         let dir = tempfile::tempdir().unwrap();
-        let script = "setsid sh -c 'echo $$ >pids; >ready; exec sleep 1000' & \
-            while ! test -e ready; do sleep 0.1; done";
-        let mut process = shell(dir.path(), script).start().unwrap();
+        let mut process = shell(dir.path(), ESCAPE).start().unwrap();
         let wait = process.wait(Duration::from_secs(20)).unwrap();
         assert!(matches!(wait, Wait::Ended(ended) if ended.status.success()));
         let pids = pids(dir.path());
         assert!(pids.iter().all(|&pid| exists(pid)));
-        assert_eq!(process.wait_for_all(|| true).unwrap(), 1);
+        let left = process.wait_for_all(|| true).unwrap();
+        let [Found { pid, command }] = &left[..] else { panic!("expected one, found {left:?}") };
+        assert_eq!([*pid], pids[..]);
+        assert_eq!(*command, format!("`sleep 1000` in `{}`", dir.path().display()));
         process.terminate_all();
-        assert_eq!(process.wait_for_all(|| false).unwrap(), 0);
+        assert!(process.wait_for_all(|| false).unwrap().is_empty());
+        assert!(pids.iter().all(|&pid| !exists(pid)));
+    }
+
+    /// One that has lost its mark, too, is nobody's, and still ours.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_has_no_mark_is_found_in_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = descendants::now();
+        let script = format!("ulimit -R unlimited 2>/dev/null; {ESCAPE}");
+        let mut spec = shell(dir.path(), &script);
+        spec.program = "/bin/bash".into();
+        let mut process = spec.start().unwrap();
+        assert!(matches!(process.wait(Duration::from_secs(20)).unwrap(), Wait::Ended(_)));
+        let pids = pids(dir.path());
+        drop(process);
+        assert!(pids.iter().all(|&pid| exists(pid)));
+        // Other tests of this program start processes at the same time.
+        let all = descendants::since(&before);
+        let found: Vec<&Found> = all.iter().filter(|found| pids.contains(&found.pid)).collect();
+        assert_eq!(found.len(), 1, "{all:?}");
+        descendants::kill(found[0].pid);
         assert!(pids.iter().all(|&pid| !exists(pid)));
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn names_may_hold_anything() {
-        assert_eq!(state_and_group("7 (a) b (c) S 1 5 5 0"), Some(('S', 5)));
-        assert_eq!(state_and_group("7"), None);
+    fn what_is_not_allowed_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("own");
+        fs::create_dir(&own).unwrap();
+        fs::write(dir.path().join("secret"), "secret").unwrap();
+        let script = "cat ../secret; ls ..; echo x >../new; echo x >new; cat new; \
+            cat /proc/$PPID/environ; kill -0 $PPID";
+        let mut spec = shell(&own, script);
+        spec.access = Some(Access { write: vec![own.clone()], ..Access::default() });
+        let Wait::Ended(ended) = spec.run(Duration::from_secs(20)).unwrap() else {
+            panic!("it hangs")
+        };
+        assert_eq!(ended.stdout, "x\n", "{}", ended.stderr);
+        let refused = confine::enforced().unwrap().areas.len();
+        assert!(refused == 0 || ended.stderr.matches("ermission denied").count() >= 4);
+        assert!(refused == 0 || !dir.path().join("new").exists());
     }
 }

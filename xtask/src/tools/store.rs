@@ -32,20 +32,16 @@ impl Store {
         let path = path
             .canonicalize()
             .with_context(|| format!("failed to resolve `{}`", path.display()))?;
-        let Some(dir) =
-            path.ancestors().find(|path| hash_of(path).is_some()).and_then(Path::parent)
-        else {
-            return Ok(None);
-        };
+        let Some(dir) = directory_around(&path) else { return Ok(None) };
         let failed = || format!("failed to list `{}`", dir.display());
         let mut by_hash = HashMap::new();
-        for entry in fs::read_dir(dir).with_context(failed)? {
+        for entry in fs::read_dir(&dir).with_context(failed)? {
             let path = entry.with_context(failed)?.path();
             if let Some(hash) = hash_of(&path) {
                 by_hash.insert(hash.to_vec(), path);
             }
         }
-        Ok(Some(Self { dir: dir.to_owned(), by_hash }))
+        Ok(Some(Self { dir, by_hash }))
     }
 
     /// The store path that a path below the store's directory belongs to.
@@ -117,6 +113,11 @@ pub fn each_file(path: &Path, see: &mut impl FnMut(&Path, &[u8])) -> Result<()> 
         see(path, &fs::read(path).with_context(failed)?);
     }
     Ok(())
+}
+
+/// The directory of the store that a path is in, no link in it. `None`: in none.
+pub fn directory_around(path: &Path) -> Option<PathBuf> {
+    path.ancestors().find(|path| hash_of(path).is_some())?.parent().map(Path::to_owned)
 }
 
 /// The hash in the name of a store path, `HASH-NAME`.

@@ -43,6 +43,13 @@ pub struct Args {
     command: Vec<String>,
 }
 
+impl Args {
+    /// Is a command of the caller's run in a rehearsal that was kept?
+    pub fn is_to_enter(&self) -> bool {
+        self.enter.is_some()
+    }
+}
+
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     if let Some(dir) = &args.enter {
         return enter(dir, checkout, &args.command);

@@ -27,8 +27,8 @@ use xshell::{Shell, cmd};
 
 use crate::model::config::{self, Config};
 use crate::smoke;
-use crate::tools::command::{self, CREDENTIALS};
 use crate::tools::python::{self, Interpreter};
+use crate::tools::{command, credentials};
 
 /// Where the source of upstream comes from.
 #[derive(Debug, Clone)]
@@ -185,10 +185,10 @@ impl World {
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.clone_dir()).stdin(Stdio::null());
-        for (name, _) in std::env::vars_os() {
+        for (name, value) in std::env::vars_os() {
             let text = name.to_string_lossy();
             let foreign = ["FLOX_", "PIP_", "GITHUB_", "GIT_"];
-            if CREDENTIALS.contains(&&*text)
+            if credentials::is_credential(&name, &value)
                 || foreign.iter().any(|prefix| text.starts_with(prefix))
             {
                 command.env_remove(&name);

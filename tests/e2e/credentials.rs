@@ -1,0 +1,100 @@
+//! Credentials: who sees which, and that this program's own environment holds none.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::scene::Scene;
+
+const FLOXHUB: &str = "flox_pat_planted";
+const GITHUB: &str = "planted-github-token";
+const OTHER: &str = "planted-other-secret";
+
+/// Puts a script before the stand-in for flox that writes down what it sees: the command, its own
+/// environment, and on Linux that of the program that started it.
+fn watch(scene: &Scene) {
+    let (flox, real) = (scene.path("bin/flox"), scene.path("bin/real-flox"));
+    fs::rename(&flox, &real).unwrap();
+    let log = scene.path("seen");
+    let text = format!(
+        "#!/bin/sh\n{{ echo \"flox $*\"; env; tr '\\0' '\\n' </proc/$PPID/environ; echo; }} \
+         >>'{}' 2>/dev/null\nexec '{}' \"$@\"\n",
+        log.display(),
+        real.display(),
+    );
+    fs::write(&flox, text).unwrap();
+    fs::set_permissions(&flox, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn flox_sees_its_own_and_nobody_sees_ours() {
+    let scene = Scene::new();
+    watch(&scene);
+    let output = scene
+        .xtask(&["doctor"])
+        .env("FLOX_FLOXHUB_TOKEN", FLOXHUB)
+        .env("GITHUB_TOKEN", GITHUB)
+        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", OTHER)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("ok       FloxHub login: logged in\n"), "{said}");
+    let seen = fs::read_to_string(scene.path("seen")).unwrap();
+    let runs: Vec<&str> = seen.split("\n\n").filter(|run| !run.is_empty()).collect();
+    assert!(runs.len() >= 3, "{seen}");
+    for run in &runs {
+        let (command, variables) = run.split_once('\n').unwrap();
+        assert!(!variables.contains(GITHUB) && !variables.contains(OTHER), "{run}");
+        // Once in flox's own environment, and not in that of the program above it.
+        let expected = usize::from(!command.ends_with("--version"));
+        assert_eq!(variables.matches(FLOXHUB).count(), expected, "{run}");
+    }
+}
+
+#[test]
+fn github_gets_its_token() {
+    let scene = Scene::new();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = vec![0; 8192];
+        let count = stream.read(&mut request).unwrap();
+        let body = r#"{"message":"Bad credentials"}"#;
+        let length = body.len();
+        let head = "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json";
+        write!(stream, "{head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+            .unwrap();
+        String::from_utf8_lossy(&request[..count]).into_owned()
+    });
+    let output = scene
+        .xtask(&["watch", "--once"])
+        .env("GITHUB_TOKEN", GITHUB)
+        .env("GITHUB_API_URL", url)
+        .output()
+        .unwrap();
+    let request = server.join().unwrap();
+    assert!(request.contains(&format!("Bearer {GITHUB}\r\n")), "{request}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("hint: `GITHUB_TOKEN` is not accepted"), "{stderr}");
+    assert!(!stderr.contains(GITHUB), "{stderr}");
+}
+
+/// An address with a password is taken out like a token, and pip still asks there.
+#[test]
+fn pip_gets_its_address() {
+    let scene = Scene::new();
+    let index = format!("{}/simple", scene.world.url());
+    let run = |index: &str| {
+        let mut command = scene.xtask(&["release", "1.12.2", "--dry-run"]);
+        command.env("PIP_INDEX_URL", index).output().unwrap()
+    };
+    let good = run(&index.replace("http://", &format!("http://me:{OTHER}@")));
+    let stderr = String::from_utf8_lossy(&good.stderr).into_owned();
+    assert_eq!(good.status.code(), Some(0), "{stderr}");
+    assert!(!stderr.contains(OTHER), "{stderr}");
+    // It is this address that is asked.
+    let bad = run(&format!("http://me:{OTHER}@127.0.0.1:9/simple"));
+    assert_ne!(bad.status.code(), Some(0));
+}
