@@ -31,14 +31,19 @@ pub struct Places {
 
 impl Places {
     pub fn make() -> Result<Self> {
+        Self::with_short_below(Path::new(SHORT))
+    }
+
+    fn with_short_below(dir: &Path) -> Result<Self> {
         let failed = "failed to make a temporary directory";
         let scratch = Builder::new().prefix("smoke-").tempdir().context(failed)?;
         let prefix = format!("xtask-{}-", std::process::id());
-        let short = Builder::new().prefix(&prefix).tempdir_in(SHORT);
+        let short = Builder::new().prefix(&prefix).tempdir_in(dir);
         if let Err(error) = &short {
             ui::warning(format!(
-                "failed to make a directory in `{SHORT}` ({error}): sockets are made below \
-                 `{}`, which may be too long for them",
+                "failed to make a directory in `{}` ({error}): sockets are made below `{}`, \
+                 which may be too long for them",
+                dir.display(),
                 scratch.path().display()
             ));
         }
@@ -141,6 +146,13 @@ mod tests {
         let all: Vec<PathBuf> = places.all().into_iter().map(Path::to_owned).collect();
         drop(places);
         assert!(all.iter().all(|dir| !dir.exists()));
+    }
+
+    #[test]
+    fn where_tmp_cannot_be_written_to_the_scratch_directory_does() {
+        let places = Places::with_short_below(Path::new("/nowhere")).unwrap();
+        assert!(places.temporary().unwrap().starts_with(places.scratch().unwrap()));
+        assert_eq!(places.all().len(), 1);
     }
 
     #[test]
