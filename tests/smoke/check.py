@@ -5,7 +5,10 @@ left behind when it is killed.
     tests/smoke/check.py                        # short: one version, most breaks, three kills
     tests/smoke/check.py green --runs 10        # all versions; prints wall times
     tests/smoke/check.py breaks --dependencies  # all, and each third-party distribution removed in turn
+    tests/smoke/check.py breaks --only WORD     # those with a word in their name
     tests/smoke/check.py kills --runs 50
+    tests/smoke/check.py load --runs 10         # beside busy loops: two for each core
+    tests/smoke/check.py surroundings           # few files, odd locales, time zones and paths
 
 Virtual environments are made once, by the user's own pip, below target/smoke-venvs. A break is made on
 a copy. Exit status 1 if anything is not as expected.
@@ -18,6 +21,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import statistics
@@ -27,7 +31,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import consistency
 import isolation
+from consistency import edit, record, site
 
 ROOT = Path(__file__).resolve().parents[2]
 XTASK = ROOT / "target/debug/xtask"
@@ -60,24 +66,28 @@ def venv(version):
 
 
 @contextlib.contextmanager
-def copy_of(version):
+def copy_of(version, name="venv"):
     """A copy to break, whose commands run its own Python."""
     original = venv(version)
     with tempfile.TemporaryDirectory(dir=VENVS) as work:
-        target = Path(work) / "venv"
+        target = Path(work) / name
         shutil.copytree(original, target, symlinks=True)
         for path in (target / "bin").iterdir():
             if path.is_symlink():
                 continue
-            text = path.read_bytes()
-            if text.startswith(b"#!"):
-                path.write_bytes(text.replace(bytes(original / "bin"), bytes(target / "bin"), 1))
+            first, _, rest = path.read_bytes().partition(b"\n")
+            if first.startswith(b"#!") and b"/bin/python" in first:
+                path.write_bytes(start_of_script(target / "bin/python") + b"\n" + rest)
         yield target
 
 
-def site(root):
-    (found,) = (root / "lib").glob("python3*/site-packages")
-    return found
+def start_of_script(python):
+    """As pip has it: the kernel takes a line with a space apart, so a shell does it, in what is a string
+    to Python."""
+    quotes = "'" * 3
+    if " " in str(python):
+        return ("#!/bin/sh\n%sexec' \"%s\" \"$0\" \"$@\"\n' %s" % (quotes, python, quotes)).encode()
+    return b"#!" + bytes(python)
 
 
 def smoke(root, version, *arguments, **options):
@@ -98,9 +108,14 @@ def finish(process):
     _, said = process.communicate()
     text = process.report.read_text()
     process.report.unlink()
-    for kept in re.findall(r"what each command wrote is in `([^`]+)`", said):
-        shutil.rmtree(kept, ignore_errors=True)
-    return process.returncode, json.loads(text)[0]["probes"] if text else [], said
+    kept = re.findall(r"what each command wrote is in `([^`]+)`", said)
+    for logs in kept:
+        shutil.rmtree(logs, ignore_errors=True)
+    if not text:
+        return process.returncode, [], said
+    (report,) = json.loads(text)
+    assert [report["logs"]] == (kept or [None]), "%s, %s" % (report["logs"], kept)
+    return process.returncode, report["probes"], said
 
 
 def findings(probes):
@@ -128,6 +143,58 @@ def green(versions, runs):
     return bad
 
 
+@contextlib.contextmanager
+def busy(count):
+    """Processes that take whatever they get of the machine."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+def few_files():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+
+
+ODD = "a long däshed ñame, "
+SURROUNDINGS = {
+    "256 open files": {"preexec_fn": few_files},
+    "an unknown locale": {"env": {"LANG": "tlh_KL.UTF-99", "LC_ALL": "xx", "LC_CTYPE": "C"}},
+    "an old locale": {"env": {"LANG": "tr_TR.ISO-8859-9", "LC_ALL": "POSIX", "LANGUAGE": "tr"}},
+    "the earliest time zone": {"env": {"TZ": "Pacific/Kiritimati"}},
+    "an unknown time zone": {"env": {"TZ": ":/no/where"}},
+    "a long TMPDIR": {"env": {"TMPDIR": ODD * 8}},
+    "variables of interpreters": {"env": {
+        "PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere", "PYTHONSTARTUP": "/nowhere", "DAGSTER_HOME": "/nowhere"}},
+}
+EVERYTHING = {
+    "preexec_fn": few_files,
+    "env": {name: value for how in SURROUNDINGS.values() for name, value in how.get("env", {}).items()},
+}
+
+
+def surroundings(version, runs):
+    """A good tree is green wherever it lies and whatever this program was given. Returns the number of
+    runs that were not."""
+    bad = 0
+    with copy_of(version, ODD + "vénv") as root:
+        for name, how in runs.items():
+            with tempfile.TemporaryDirectory(dir=VENVS) as work:
+                env = {**os.environ, **how.get("env", {})}
+                if env.get("TMPDIR", "").startswith(ODD):
+                    env["TMPDIR"] = os.path.join(work, env["TMPDIR"])
+                    os.mkdir(env["TMPDIR"])
+                status, probes, said = finish(smoke(root, version, **{**how, "env": env}))
+            bad += status != 0
+            print("%s %s: %d probes" % ("RED  " if status else "green", name, len(probes)), flush=True)
+            if status != 0:
+                print(said[-3000:])
+    return bad
+
+
 def script(root, name, text):
     path = root / "bin" / name
     path.unlink()
@@ -143,18 +210,25 @@ def wrap_webserver(root, server):
     script(root, "dagster-webserver", "#!/bin/sh\ncase $1 in --*) exec %s \"$@\";; esac\n%s\n" % (real, server % real))
 
 
-def edit(path, pattern, to):
-    text = path.read_text()
-    changed = re.sub(pattern, to, text, count=1)
-    assert changed != text, "`%s` is not in %s" % (pattern, path)
-    path.write_text(changed)
+UI = "dagster_webserver/webapp/build"
+
+
+def no_ui(root):
+    shutil.rmtree(site(root) / UI)
+    record(root, UI)
+
+
+def development_version(root):
+    edit(site(root) / "dagster/version.py", r'"1\.12\.1"', '"1!0+dev"')
+    record(root, "dagster/version.py")
 
 
 def one_asset(root):
-    ui = site(root) / "dagster_webserver/webapp/build"
+    ui = site(root) / UI
     page = (ui / "index.html").read_text()
     name = re.search(r'src="[^"]*(/_next/static/[^"?]+\.js)', page).group(1)
     (ui / name[1:]).unlink()
+    record(root, UI)
 
 
 def dangling(root):
@@ -178,10 +252,10 @@ def other_ui(root, version):
     shutil.copytree(site(venv(version)) / "dagster_webserver/webapp", ui)
 
 
-def remove(root, name):
-    """Removes a distribution, the way pip would."""
+def remove(root, *names):
+    """Removes distributions, the way pip would."""
     subprocess.run(
-        [root / "bin/python", "-m", "pip", "uninstall", "--quiet", "--yes", "--disable-pip-version-check", name],
+        [root / "bin/python", "-m", "pip", "uninstall", "--quiet", "--yes", "--disable-pip-version-check", *names],
         check=True,
     )
 
@@ -222,13 +296,10 @@ def apart(root):
     edit(root / "bin/dagster-webserver", "import sys\n", "import sys\nsys.path.append(%r)\n" % str(root / "apart"))
 
 
-# What is broken: how, the probe that must find it, and a word of the cause that it must say.
+# What is broken: how, the probe that must find it, and what it must say of the cause: a word or more.
 BREAKS = {
-    "1!0+dev in version.py": (
-        lambda root: edit(site(root) / "dagster/version.py", r'"1\.12\.1"', '"1!0+dev"'),
-        "dagster --version", "1!0+dev"),
-    "no web UI": (
-        lambda root: shutil.rmtree(site(root) / "dagster_webserver/webapp/build"), "web page", "`/`"),
+    "1!0+dev in version.py": (development_version, "dagster --version", "1!0+dev"),
+    "no web UI": (no_ui, "web page", "`/`"),
     "one asset of the web UI removed": (one_asset, "web page", "/_next/static/"),
     "a dangling command": (dangling, "commands", "/nowhere/dagster-daemon"),
     "a command removed": (
@@ -240,6 +311,10 @@ BREAKS = {
     "no toposort": (lambda root: remove(root, "toposort"), "requirements", "toposort"),
     "a webserver that hangs": (
         lambda root: wrap_webserver(root, "exec sleep 1000 # %s"), "webserver", "an answer within"),
+    "a command that hangs": (
+        lambda root: script(root, "dagster-webserver-debug", "#!/bin/sh\necho begins\nexec sleep 1000\n"),
+        "dagster-webserver-debug --help",
+        ["an end within 60 s", "load ", "times slower than", "asleep in", "s of CPU", "wrote last: begins"]),
     "a webserver that binds and never answers": (never_answers, "webserver", "an answer within"),
     "a webserver that ignores SIGTERM": (
         lambda root: wrap_webserver(root, "trap '' TERM\n%s \"$@\" &\nwhile :; do sleep 1; done"),
@@ -258,8 +333,11 @@ BREAKS = {
     "a process that outlives a command, without a mark": (
         lambda root: isolation.leave(site(root), "'materialize' in words", 47130, isolation.WITHOUT_MARK),
         "survivors", "`sleep 47130`"),
+    "nothing installed": (
+        lambda root: remove(root, *OURS), "installed", "dagster is not installed here (no `dagster` distribution below"),
     "the web UI of 1.13.27": (
         lambda root: other_ui(root, "1.13.27"), "ui operations", "Cannot query field"),
+    **consistency.BREAKS,
 }
 
 # Releases whose web UI asks the API of another release for what it has not: what it asks for.
@@ -275,6 +353,9 @@ ONLY = {
     "a process that outlives a command, without a mark": {"survivors"},
     "a command that exports PYTHONPATH": {"subprocess", "pipes", "code location"},
     "a command that exports PYTHONNOUSERSITE": {"subprocess", "pipes", "code location"},
+    "a command that hangs": {"dagster-webserver-debug --help"},
+    "nothing installed": {"installed"},
+    **consistency.ALONE,
 }
 
 # As slow as another one that looks at the same thing, or waiting for more than a minute.
@@ -283,6 +364,7 @@ NOT_SHORT = {
     "no dagster-shared", "a command that exports PYTHONNOUSERSITE",
     "dagster_webserver seen by its own command only", "the web UI of 1.13.27",
     "a process that outlives the web server",
+    "a file in Dagster that it did not bring", "a second copy of a module", "a module of another Python",
 }
 
 
@@ -293,7 +375,8 @@ def one_break(version, name, change, probe, word, *arguments):
         status, probes, said = finish(smoke(root, version, *arguments))
         found = findings(probes)
         others = set(found) - ONLY.get(name, set(found))
-        if status == 1 and word in found.get(probe, "") and not others:
+        words = [word] if isinstance(word, str) else word
+        if status == 1 and all(word in found.get(probe, "") for word in words) and not others:
             print("red   %-42s %5.1f s  %s: %s" % (
                 name, time.monotonic() - start, probe, found[probe][:200].replace("\n", " ")), flush=True)
             return 0
@@ -373,11 +456,17 @@ def listening():
     return set()
 
 
+def short_directories(tool):
+    """Where the probes' temporary files are."""
+    return list(Path("/tmp").glob("xtask-%d-*" % tool.pid))
+
+
 def kills(version, runs, seed):
-    """Kills runs at random: the tool by each signal, or one of its processes. Counts what is left."""
+    """Kills runs at random: the tool by each signal, or one of its processes. Counts what is left, and
+    the probes that were cut off and called failed."""
     chance = random.Random(seed)
     root = venv(version)
-    left = {"processes": 0, "ports": 0, "directories": 0}
+    left = {"processes": 0, "ports": 0, "directories": 0, "failed": 0}
     ended = {}
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as scratch:
@@ -392,27 +481,33 @@ def kills(version, runs, seed):
                         os.kill(chance.choice(pids), signal.SIGKILL)
             else:
                 process.send_signal(getattr(signal, how))
-            status, _, _ = finish(process)
+            status, probes, _ = finish(process)
             ended[how, status] = ended.get((how, status), 0) + 1
+            if how in ("SIGINT", "SIGTERM"):
+                left["failed"] += len(findings(probes)) + (status != 1)
             # what cleans up after a kill is a process, too
             until = time.monotonic() + 15
-            while time.monotonic() < until and (marked(process) or os.listdir(scratch) or listening() - ports):
+            while time.monotonic() < until and (
+                    marked(process) or os.listdir(scratch) or short_directories(process) or listening() - ports):
                 time.sleep(0.1)
             left["processes"] += len(marked(process))
             left["ports"] += len(listening() - ports)
-            left["directories"] += len(os.listdir(scratch))
+            left["directories"] += len(os.listdir(scratch)) + len(short_directories(process))
     print("kills: %d runs (seed %d); %s" % (
         runs, seed, ", ".join("%s -> %s: %d" % (*key, count) for key, count in sorted(ended.items(), key=str))))
-    print("kills: left %(processes)d processes, %(ports)d ports, %(directories)d temporary directories" % left)
+    print("kills: left %(processes)d processes, %(ports)d ports, %(directories)d temporary directories; "
+          "%(failed)d probes that were cut off failed" % left)
     return sum(left.values())
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("what", nargs="?", choices=["short", "green", "breaks", "kills"], default="short")
+    everything = ["short", "green", "breaks", "kills", "load", "surroundings"]
+    parser.add_argument("what", nargs="?", choices=everything, default="short")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--versions", nargs="+", default=VERSIONS)
     parser.add_argument("--dependencies", action="store_true")
+    parser.add_argument("--only", default="", metavar="WORD")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     subprocess.run(["cargo", "build", "--quiet", "--package", "xtask", "--locked"], cwd=ROOT, check=True)
@@ -421,16 +516,22 @@ def main():
     bad = 0
     if options.what in ("short", "green"):
         bad += green([version] if options.what == "short" else options.versions, options.runs)
+    short = options.what == "short"
+    if options.what in ("short", "load"):
+        with busy(2 * (os.cpu_count() or 1)):
+            bad += green([version] if short else options.versions, options.runs)
+    if options.what in ("short", "surroundings"):
+        bad += surroundings(version, {"everything at once": EVERYTHING, **({} if short else SURROUNDINGS)})
     if options.what in ("short", "breaks"):
-        short = options.what == "short"
         for name, how in BREAKS.items():
-            if not (short and name in NOT_SHORT):
+            if options.only in name and not (short and name in NOT_SHORT):
                 bad += one_break(version, name, *how, *(["--fail-fast"] if short else []))
-        for (ui, api), word in UI_OF_OTHERS.items() if not short else []:
-            name = "the web UI of %s over %s" % (ui, api)
-            bad += one_break(api, name, lambda root, ui=ui: other_ui(root, ui), "ui operations", word)
-        bad += killed_probe(version)
-        bad += spied(version)
+        if not options.only:
+            for (ui, api), word in UI_OF_OTHERS.items() if not short else []:
+                name = "the web UI of %s over %s" % (ui, api)
+                bad += one_break(api, name, lambda root, ui=ui: other_ui(root, ui), "ui operations", word)
+            bad += killed_probe(version)
+            bad += spied(version)
     if options.dependencies:
         bad += dependencies(version)
     if options.what in ("short", "kills"):

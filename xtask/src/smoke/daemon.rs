@@ -4,15 +4,19 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use serde_json::json;
 
 use super::budget::COMMAND;
 use super::definitions::Definitions;
 use super::probe::{Checked, Finding};
 use super::sandbox::{Sandbox, ended_badly, late, pause, stop};
+use super::server::Front;
 use super::tree::Part;
 use crate::interrupt;
 use crate::tools::process::Process;
 
+const HEALTH: &str = "query { instance { daemonHealth { allDaemonStatuses { \
+    required healthy } } } }";
 const LIVENESS: &str = "`dagster-daemon liveness-check`";
 
 const WHAT: &str = "`dagster-daemon run`";
@@ -32,9 +36,9 @@ impl<'a> Daemon<'a> {
     }
 
     /// Starts it; it beats, or the finding says what it did instead.
-    pub fn start(&self) -> Checked {
+    pub fn start(&self, server: Option<&Front>) -> Checked {
         let mut process = self.run()?;
-        let alive = wait_until_alive(self.sandbox, self.part, &mut process, WHAT)?;
+        let alive = wait_until_alive(self.sandbox, self.part, &mut process, server, WHAT)?;
         self.process.replace(alive.is_ok().then_some(process));
         Ok(alive)
     }
@@ -78,11 +82,21 @@ pub fn prepare(sandbox: &Sandbox, part: &Part) -> Result<Result<(), Finding>> {
     })
 }
 
-/// Asks `dagster-daemon liveness-check` until every daemon beats.
+/// Does every daemon beat, as far as the web server knows? `None`: it cannot tell.
+fn beats(server: &Front) -> Option<bool> {
+    let answer = server.graphql(&json!({ "query": HEALTH })).ok()?;
+    let daemons = answer["data"]["instance"]["daemonHealth"]["allDaemonStatuses"].as_array()?;
+    let required = daemons.iter().filter(|daemon| daemon["required"] == true);
+    required.map(|daemon| daemon["healthy"] == true).reduce(|all, one| all && one)
+}
+
+/// Asks `dagster-daemon liveness-check` until every daemon beats; not before the web server says
+/// so, if there is one, which costs less to ask.
 pub fn wait_until_alive(
     sandbox: &Sandbox,
     part: &Part,
     process: &mut Process,
+    server: Option<&Front>,
     what: &str,
 ) -> Checked {
     let mut deadline = sandbox.wait(COMMAND);
@@ -91,8 +105,12 @@ pub fn wait_until_alive(
             return Ok(Err(vec![Finding::new(what, "it to run", ended_badly(&ended))]));
         }
         interrupt::check()?;
-        let spec = sandbox.spec(&part.command("dagster-daemon"), &["liveness-check"]);
         let asked = Instant::now();
+        if !deadline.is_over() && server.and_then(beats) == Some(false) {
+            pause(asked.elapsed())?;
+            continue;
+        }
+        let spec = sandbox.spec(&part.command("dagster-daemon"), &["liveness-check"]);
         let ended = match sandbox.run(LIVENESS, &spec)? {
             Ok(ended) => ended,
             Err(finding) => return Ok(Err(vec![finding])),

@@ -1,5 +1,5 @@
-//! What upstream's source requires, where it is part of a tree: packaging may have taken bounds away
-//! from what is installed. Whether they hold is asked in the interpreter.
+//! What upstream's source requires, where it is part of a tree: packaging may have taken bounds
+//! away from what is installed. Whether they hold is asked in the interpreter.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -5,7 +5,7 @@ use super::daemon;
 use super::definitions::Definitions;
 use super::probe::{Job, Probe};
 use super::sandbox::stop;
-use super::server::{Serving, start};
+use super::server::{Served, Serving, start};
 use super::tree::Part;
 
 const DEV: Serving = Serving { command: "dagster", args: &["dev"] };
@@ -23,15 +23,19 @@ fn probes(context: &Context<'_>, names: &[String; 3], part: &Part) -> Vec<Probe>
         if let Err(finding) = daemon::prepare(&context.sandbox(name)?, part)? {
             return Ok(Err(vec![finding]));
         }
-        Ok(start(context, name, part, &DEV, Definitions::Plain)?.map(|server| {
-            let found = format!("answers at {}", server.url);
-            started = Some(server);
-            found
-        }))
+        Ok(start(context, name, part, &DEV, &Served::Definitions(Definitions::Plain))?.map(
+            |server| {
+                let found = format!("answers at {}", server.url);
+                started = Some(server);
+                found
+            },
+        ))
     })];
     let Some(mut server) = started else { return probes };
     probes.push(Probe::run(daemon, || {
-        daemon::wait_until_alive(&server.sandbox, part, &mut server.process, &DEV.what())
+        let front = server.front().clone();
+        let asked = Some(&front);
+        daemon::wait_until_alive(&server.sandbox, part, &mut server.process, asked, &DEV.what())
     }));
     // A later one needs all before it: the end of what did not come up says nothing.
     if !probes.iter().all(Probe::has_passed) {

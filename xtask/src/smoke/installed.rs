@@ -1,5 +1,5 @@
-//! What is installed behind a part's commands: their interpreter, and whether the distributions that
-//! it sees are whole, fit each other and this system, and can be imported.
+//! What is installed behind a part's commands: their interpreter, and whether the distributions
+//! that it sees are whole, fit each other and this system, and can be imported.
 //!
 //! One command of the part is run to learn the interpreter and its path. The rest is asked by
 //! scripts of ours in one start of the bare interpreter on that path (`python/xtask_installed`), a
@@ -143,16 +143,22 @@ fn run(context: &Context<'_>, part: &Part, python: &Python, names: &[&str]) -> R
     let what = "the checks of what is installed";
     let ended = sandbox.run_well(what, &sandbox.spec(&python.executable, &args))?;
     let text = fs::read_to_string(&file).unwrap_or_default();
-    let answers = text
+    let answers = parse(&text)?;
+    let problem = ended.err().unwrap_or_else(|| Finding::new(what, "an answer", "none"));
+    Ok(Ran { answers, problem })
+}
+
+/// What was answered, by the name of the check. A line without an end is none.
+fn parse(text: &str) -> Result<BTreeMap<String, Answer>> {
+    let (whole, _) = text.rsplit_once('\n').unwrap_or_default();
+    whole
         .lines()
         .map(|line| {
             let answer: Answer =
                 serde_json::from_str(line).with_context(|| format!("failed to read `{line}`"))?;
             Ok((answer.name.clone(), answer))
         })
-        .collect::<Result<_>>()?;
-    let problem = ended.err().unwrap_or_else(|| Finding::new(what, "an answer", "none"));
-    Ok(Ran { answers, problem })
+        .collect()
 }
 
 /// What `run.py` is told.
@@ -230,3 +236,6 @@ impl Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use super::daemon::{self, Daemon};
 use super::definitions::Definitions;
 use super::probe::{Job, Probe};
 use super::sandbox::stop;
-use super::server::{Server, start};
+use super::server::{Served, Server, start};
 use super::tree::{IMITATES, Part};
 use super::ui_files;
 use super::users::{self, Users};
@@ -62,7 +62,7 @@ fn with_daemon(
     let daemon = Daemon::new(&server.sandbox, part, definitions);
     let restart = || daemon.restart();
     let users = why_not.is_none().then(|| Users::ask(server, &restart));
-    let mut probes = vec![Probe::run(DAEMON, || daemon.start())];
+    let mut probes = vec![Probe::run(DAEMON, || daemon.start(Some(server.front())))];
     match users.filter(|_| probes[0].has_passed()) {
         Some(users) => probes.extend(users.probes()),
         None => {
@@ -100,7 +100,7 @@ fn daemon_alone(context: &Context<'_>, part: &Part) -> Vec<Probe> {
     });
     let Some(sandbox) = made.filter(|_| prepared.has_passed()) else { return vec![prepared] };
     let daemon = Daemon::new(&sandbox, part, Definitions::Plain);
-    let mut probes = vec![Probe::run(DAEMON, || daemon.start())];
+    let mut probes = vec![Probe::run(DAEMON, || daemon.start(None))];
     if daemon.is_running() {
         probes.push(Probe::run(DAEMON_END, || daemon.end()));
     }
@@ -120,11 +120,13 @@ fn start_server(
         if can_prepare && let Err(finding) = daemon::prepare(&context.sandbox(name)?, part)? {
             return Ok(Err(vec![finding]));
         }
-        Ok(start(context, name, part, &WEBSERVER, definitions)?.map(|server| {
-            let found = format!("answers at {}", server.url);
-            started = Some(server);
-            found
-        }))
+        Ok(start(context, name, part, &WEBSERVER, &Served::Definitions(definitions))?.map(
+            |server| {
+                let found = format!("answers at {}", server.url);
+                started = Some(server);
+                found
+            },
+        ))
     })];
     if let Some(server) = &started {
         probes.push(Probe::run(info, || check_info(server, context)));

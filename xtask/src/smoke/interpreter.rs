@@ -15,7 +15,7 @@ use super::context::Context;
 use super::probe::Finding;
 use super::sandbox::{Sandbox, ended_badly};
 use super::tree::Part;
-use crate::tools::process::Spec;
+use crate::tools::process::{Process, Spec};
 
 const SITECUSTOMIZE: &str = include_str!("python/sitecustomize.py");
 
@@ -65,7 +65,8 @@ impl Python {
     }
 }
 
-/// Runs the last package's command: it has all others on its path.
+/// Runs the last package's command, which has all others on its path, as far as its first import of
+/// Dagster: its path is complete by then.
 pub fn learn(context: &Context<'_>, part: &Part) -> Result<Result<Python, Vec<Finding>>> {
     let sandbox = context.sandbox(&part.label("interpreter"))?;
     let Some(command) = part.packages.iter().rev().find_map(|package| package.commands.first())
@@ -73,7 +74,7 @@ pub fn learn(context: &Context<'_>, part: &Part) -> Result<Result<Python, Vec<Fi
         anyhow::bail!("expected a command in `{}`, found none", part.root.display());
     };
     let spec = sandbox.spec(&part.command(command), &["--version"]);
-    reported(&sandbox, spec, &format!("`{command} --version`"), &[])
+    reported(&sandbox, spec, &format!("`{command} --version`"), &["dagster"])
 }
 
 /// Starts a command as far as its first import of Dagster, and learns where modules lie by then.
@@ -137,6 +138,19 @@ pub fn reported(
         )]));
     };
     Ok(Ok(serde_json::from_slice(&text).context("failed to read the report of `sitecustomize`")?))
+}
+
+/// Starts a file of Python in the place of a command of the tree, with all that the command has.
+pub fn start_in_place_of(command: &Path, sandbox: &Sandbox, file: &Path) -> Result<Process> {
+    sandbox.write("path/sitecustomize.py", SITECUSTOMIZE)?;
+    let mut spec = sandbox.spec(command, &["--version"]);
+    for (name, value) in [
+        ("PYTHONPATH", sandbox.path("path").into_os_string()),
+        ("XTASK_SMOKE_RUN", file.as_os_str().to_owned()),
+    ] {
+        spec.env.push((OsString::from(name), value));
+    }
+    spec.start()
 }
 
 #[cfg(test)]

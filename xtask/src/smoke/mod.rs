@@ -11,6 +11,7 @@ mod api;
 mod budget;
 mod children;
 mod closure;
+mod command_line;
 mod commands;
 mod context;
 mod daemon;
@@ -64,10 +65,19 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 15] = [
+pub const ONLY_OF_DAGSTER: [&str; 24] = [
     "migrations",
     "migrations of dagster",
     ui_operations::NAME,
+    "instance info",
+    "run list",
+    "debug export",
+    "project scaffold",
+    "temporary instance",
+    "schedule list",
+    "sensor list",
+    "instance migrate",
+    "debug webserver",
     "launch a run",
     "run events",
     "captured logs",
@@ -145,7 +155,9 @@ pub fn smoke(
             probes
         }
         // Every other finding would say the same.
-        Err(finding) => run(&[Job::one("installed", move |_| Ok(Err(vec![finding.clone()])))]),
+        Err(finding) => {
+            run(&[Job::one("installed", move |_| Ok(Err(vec![finding.clone()]))).taking(0)])
+        }
     };
     let closure = context.closure.lock().ok().and_then(|closure| *closure);
     let mut report = Report {
@@ -183,9 +195,11 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
     let mut jobs: Vec<Job<'a>> = Vec::new();
     for part in &context.tree.parts {
         if part.packages.is_empty() {
-            jobs.push(Job::one(part.label("source"), |_| part.check_source()));
+            jobs.push(Job::one(part.label("source"), |_| part.check_source()).taking(0));
         } else {
-            jobs.push(Job::one(part.label("commands"), |_| part.check_commands(context.tree)));
+            jobs.push(
+                Job::one(part.label("commands"), |_| part.check_commands(context.tree)).taking(0),
+            );
         }
     }
     for part in &context.tree.parts {
@@ -197,12 +211,17 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
         jobs.extend(commands::jobs(context, part));
     }
     if let Some(Together { part, merged, .. }) = &context.together {
-        jobs.push(Job::one(part.name.as_str(), |_| Ok(merged.clone())));
-        jobs.push(Job::one(part.label("commands"), |_| part.check_commands(context.tree)));
+        jobs.push(Job::one(part.name.as_str(), |_| Ok(merged.clone())).taking(0));
+        jobs.push(
+            Job::one(part.label("commands"), |_| part.check_commands(context.tree)).taking(0),
+        );
     }
     if let Some(part) = context.tree.part_of("dagster") {
         jobs.push(isolation::job(context, part));
         jobs.extend(runs::dagster(context, part));
+        let merged = context.together.as_ref().map(|together| &together.part);
+        let server = context.tree.part_of("dagster-webserver").map(|own| merged.unwrap_or(own));
+        jobs.push(command_line::job(context, part, server));
     }
     if let Some(part) = context.tree.part_of("dagster-graphql") {
         jobs.push(runs::graphql(context, part));

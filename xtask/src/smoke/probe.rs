@@ -104,6 +104,8 @@ impl Probe {
             Outcome::Passed(found) => {
                 ui::detail(format!("ok     {seconds:4.1} s  {name}: {found}"))
             }
+            // The reports have them; people know why.
+            Outcome::Skipped(_) if interrupt::is_set() => {}
             Outcome::Skipped(why) => ui::detail(format!("skipped        {name}: {why}")),
             Outcome::Interrupted => ui::detail(format!("interrupted    {name}")),
             Outcome::Failed(findings) => {
@@ -128,8 +130,8 @@ impl<'a> Job<'a> {
         Self { names, cost: 2, run: Box::new(run) }
     }
 
-    /// Says about how many seconds it takes, beside others on an idle machine. What takes longest
-    /// is started first; nothing else depends on it.
+    /// Says about how many seconds it takes, beside others on an idle machine; 0 where nothing is
+    /// run. The order in which jobs are started follows from it, and nothing else.
     #[must_use]
     pub fn taking(mut self, seconds: u32) -> Self {
         self.cost = seconds;

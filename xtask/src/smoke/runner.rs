@@ -1,5 +1,6 @@
 //! Runs the probes of a tree, a few jobs at a time: what takes longest is started first, so that
-//! nothing long is left for the end, and told in the order in which it was given.
+//! nothing long is left for the end, and told in the order in which it was given. A run that is to
+//! end with the first failure starts them in that order, too: it has what says most first.
 
 use std::cmp::Reverse;
 use std::sync::Mutex;
@@ -21,7 +22,7 @@ fn parallel(cores: usize) -> usize {
 pub fn run_all(jobs: &[Job<'_>], budget: &Budget, fail_fast: bool) -> Vec<Probe> {
     let stop = AtomicBool::new(false);
     let next = AtomicUsize::new(0);
-    let order = longest_first(jobs);
+    let order = if fail_fast { (0..jobs.len()).collect() } else { longest_first(jobs) };
     let done: Mutex<Vec<Option<Vec<Probe>>>> = Mutex::new(jobs.iter().map(|_| None).collect());
     let told = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -51,10 +52,13 @@ pub fn run_all(jobs: &[Job<'_>], budget: &Budget, fail_fast: bool) -> Vec<Probe>
     done.into_inner().unwrap_or_default().into_iter().flatten().flatten().collect()
 }
 
-/// The places of jobs, in the order in which they are started.
+/// The places of jobs: those that cost nothing, then those that cost most.
 fn longest_first(jobs: &[Job<'_>]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..jobs.len()).collect();
-    order.sort_by_key(|&at| Reverse(jobs[at].cost()));
+    order.sort_by_key(|&at| match jobs[at].cost() {
+        0 => (0, Reverse(0)),
+        cost => (1, Reverse(cost)),
+    });
     order
 }
 
@@ -92,11 +96,11 @@ mod tests {
             })
             .taking(seconds)
         };
-        let jobs = [job("short", 1), job("long", 9), job("middle", 5), job("also short", 1)];
-        assert_eq!(longest_first(&jobs), [1, 2, 0, 3]);
+        let jobs = [job("short", 1), job("long", 9), job("middle", 5), job("none", 0)];
+        assert_eq!(longest_first(&jobs), [3, 1, 2, 0]);
         let told = run(&jobs, 60, false);
         let told: Vec<&str> = told.iter().map(|probe| probe.name.as_str()).collect();
-        assert_eq!(told, ["short", "long", "middle", "also short"]);
+        assert_eq!(told, ["short", "long", "middle", "none"]);
         assert_eq!(started.lock().unwrap().len(), 4);
     }
 

@@ -2,6 +2,7 @@
 //! the probes of `dagster-webserver`.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use ureq::Agent;
 
-use super::budget::{ANSWER, COMMAND};
+use super::budget::{ANSWER, Budget, COMMAND};
 use super::context::Context;
 use super::definitions::Definitions;
 use super::probe::Finding;
@@ -37,12 +38,44 @@ impl Serving {
     }
 }
 
+/// What a command serves.
+pub enum Served {
+    Definitions(Definitions),
+    /// A run that was exported to a file.
+    Export(PathBuf),
+}
+
+impl Served {
+    fn options(&self, sandbox: &Sandbox, port: u16) -> Result<Vec<String>> {
+        let port = port.to_string();
+        let options = match self {
+            Self::Definitions(definitions) => {
+                vec!["-h", "127.0.0.1", "-p", &port, "-f", definitions.write(sandbox)?]
+            }
+            Self::Export(_) => vec!["-p", &port],
+        };
+        let mut options: Vec<String> = options.into_iter().map(str::to_owned).collect();
+        if let Self::Export(file) = self {
+            options.push(file.display().to_string());
+        }
+        Ok(options)
+    }
+}
+
 /// A server that answers.
 pub struct Server {
     pub sandbox: Sandbox,
     pub process: Process,
     pub url: String,
+    front: Front,
+}
+
+/// Where a server is asked.
+#[derive(Clone)]
+pub struct Front {
+    url: String,
     agent: Agent,
+    budget: Budget,
 }
 
 /// One answer.
@@ -59,13 +92,13 @@ pub fn start(
     probe: &str,
     part: &Part,
     serving: &Serving,
-    definitions: Definitions,
+    served: &Served,
 ) -> Result<Result<Server, Vec<Finding>>> {
     let what = serving.what();
     let mut starts = 1;
     loop {
         let sandbox = context.sandbox(probe)?;
-        match start_at(sandbox, part, serving, definitions)? {
+        match start_at(sandbox, part, serving, served)? {
             Err(Silent::Ended(ended)) if starts < STARTS && is_clash(&ended) => starts += 1,
             Err(Silent::Ended(ended)) => {
                 return Ok(Err(vec![Finding::new(what, "it to run", ended_badly(&ended))]));
@@ -87,14 +120,12 @@ fn start_at(
     mut sandbox: Sandbox,
     part: &Part,
     serving: &Serving,
-    definitions: Definitions,
+    served: &Served,
 ) -> Result<Result<Server, Silent>> {
     let port = free_port()?;
     sandbox.allow_port(port);
-    let file = definitions.write(&sandbox)?;
-    let port = port.to_string();
-    let options = ["-h", "127.0.0.1", "-p", &port, "-f", file];
-    let args: Vec<&str> = serving.args.iter().chain(&options).copied().collect();
+    let mut args: Vec<String> = serving.args.iter().map(|&arg| arg.to_owned()).collect();
+    args.extend(served.options(&sandbox, port)?);
     let process = sandbox.spec(&part.command(serving.command), &args).start()?;
     let mut deadline = sandbox.wait(COMMAND);
     let agent = Agent::config_builder()
@@ -108,7 +139,8 @@ fn start_at(
         .build()
         .into();
     let url = format!("http://127.0.0.1:{port}");
-    let mut server = Server { sandbox, process, url, agent };
+    let front = Front { url: url.clone(), agent, budget: sandbox.budget().clone() };
+    let mut server = Server { sandbox, process, url, front };
     loop {
         if let Some(ended) = server.process.poll()? {
             return Ok(Err(Silent::Ended(ended)));
@@ -138,7 +170,22 @@ fn is_clash(ended: &Ended) -> bool {
 }
 
 impl Server {
+    pub fn front(&self) -> &Front {
+        &self.front
+    }
+
     pub fn get(&self, path: &str) -> Result<Answer> {
+        self.front.get(path)
+    }
+
+    /// Posts a GraphQL request, an object with `query`; returns the answer as it is.
+    pub fn graphql(&self, request: &Value) -> Result<Value> {
+        self.front.graphql(request)
+    }
+}
+
+impl Front {
+    fn get(&self, path: &str) -> Result<Answer> {
         let request = self.agent.get(format!("{}{path}", self.url));
         self.in_time(move || Answer::read(request.call()?))
             .with_context(|| format!("failed to get `{path}`"))
@@ -165,7 +212,7 @@ impl Server {
     fn in_time(&self, request: impl FnOnce() -> Result<Answer> + Send + 'static) -> Result<Answer> {
         let (sender, receiver) = channel();
         std::thread::spawn(move || sender.send(request()));
-        let mut deadline = self.sandbox.wait(ANSWER);
+        let mut deadline = self.budget.wait(ANSWER);
         loop {
             match receiver.recv_timeout(TICK) {
                 Ok(answer) => return answer,

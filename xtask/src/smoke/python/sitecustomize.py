@@ -1,6 +1,9 @@
 """Put on the path of one run of a tree's command: writes which interpreter runs it and what its path
 is. The tree's own `sitecustomize`, if it has one, runs as it would without this.
 
+With `XTASK_SMOKE_RUN`, a file of Python: when the command first imports something of Dagster, that file is
+run in its place, and nothing is written.
+
 Written at the command's end. With `XTASK_SMOKE_MODULES`, names with a comma between them: when the
 command first imports something of Dagster; where those modules lie is told, too, as the command finds
 them (`modules`) and as a child through `sys.executable` does (`modules_of_child`), and the command
@@ -16,6 +19,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPORT = os.environ.pop("XTASK_SMOKE_REPORT", None)
 MODULES = [name for name in os.environ.pop("XTASK_SMOKE_MODULES", "").split(",") if name]
+RUN = os.environ.pop("XTASK_SMOKE_RUN", None)
 IN_CHILD = """import importlib.util, json, sys
 found = {name: importlib.util.find_spec(name) for name in sys.argv[1:]}
 print(json.dumps({name: spec and spec.origin for name, spec in found.items()}))
@@ -50,9 +54,14 @@ class AtDagster:
 
     def find_spec(self, name, *_):
         if name.startswith("dagster"):
+            sys.meta_path.remove(self)
+            if RUN is not None:
+                import runpy
+
+                runpy.run_path(RUN)
+                os._exit(0)
             import subprocess
 
-            sys.meta_path.remove(self)
             found = {name: importlib.util.find_spec(name) for name in MODULES}
             child = subprocess.run(
                 [sys.executable, "-c", IN_CHILD, *MODULES], stdout=subprocess.PIPE, check=True
@@ -64,7 +73,7 @@ class AtDagster:
             os._exit(0)
 
 
-if MODULES:
+if MODULES or RUN is not None:
     sys.meta_path.insert(0, AtDagster())
 elif REPORT is not None:
     atexit.register(report)

@@ -45,8 +45,8 @@ def machines(head):
     return None
 
 
-def is_for(path):
-    """What a file is for, if that is not this system."""
+def is_other(path):
+    """What a file is, if it is not for this system."""
     ours = "Mach-O" if sys.platform == "darwin" else "ELF"
     with open(path, "rb") as file:
         head = file.read(4096)
@@ -55,7 +55,7 @@ def is_for(path):
         return "no %s file" % ours
     if found[0] != ours:
         return "a %s file" % found[0]
-    return None if machine() in found[1] else "for %s" % ", ".join(found[1])
+    return None if machine() in found[1] else "one for %s" % ", ".join(found[1])
 
 
 def is_data(path, name):
@@ -100,7 +100,7 @@ def folders(path):
 
 def check(task):
     this = "%s, Python %d.%d" % (machine(), *sys.version_info[:2])
-    expected = "it to be for this system (%s)" % this
+    expected = "a module for this system (%s)" % this
     count, problems = 0, []
     for folder, files in folders(task["path"]):
         names = [name for name in files if name.endswith(".so") or is_library(folder, name)]
@@ -108,7 +108,7 @@ def check(task):
             path = os.path.join(folder, name)
             count += 1
             tag = is_for_another_python(name, files)
-            found = is_for(path) or ("for `%s`" % tag if tag else None)
+            found = is_other(path) or ("one for `%s`" % tag if tag else None)
             if found and not is_data(path, name):
-                problems.append(["`%s`" % path, expected, "it %s" % found])
+                problems.append(["`%s`" % path, expected, found])
     return "%d, for %s" % (count, this), problems

@@ -14,7 +14,7 @@ not compile is the check of syntax's.
 """
 
 import ast
-import importlib
+import importlib.util
 import os
 import re
 import sys
@@ -148,8 +148,12 @@ def attempt(name, names=()):
     try:
         module = importlib.import_module(name)
         for member in names:
-            if not hasattr(module, member):
-                importlib.import_module("%s.%s" % (name, member))
+            if hasattr(module, member):
+                continue
+            whole = "%s.%s" % (name, member)
+            if not hasattr(module, "__path__") or importlib.util.find_spec(whole) is None:
+                raise ImportError("cannot import name `%s` from `%s`" % (member, name))
+            importlib.import_module(whole)
     except (Exception, SystemExit) as error:
         return error
     return None

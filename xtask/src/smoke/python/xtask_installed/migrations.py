@@ -118,5 +118,5 @@ def check(task):
     count = sum(1 for _ in scripts.walk_revisions())
     with DagsterInstance.ephemeral() as instance, upgrading_instance(instance):
         problems = Database(config, "an empty database").upgrade()
-        words, more = old(config)
-    return "%d up to `%s`, on %s" % (count, heads[0], words), problems + more
+        words, problems = (None, problems) if problems else old(config)
+    return "%d up to `%s`, on %s" % (count, heads[0], words), problems

@@ -143,7 +143,8 @@ def distributions(task):
     problems = []
     for name, versions in sorted(found.items()):
         if len(versions) > 1:
-            words = ", ".join("%s in `%s`" % (version, place) for place, version in versions.items())
+            each = ("%s in `%s`" % (version, place) for place, version in sorted(versions.items()))
+            words = ", ".join(each)
             problems.append(["distribution `%s`" % name, "one", "%d: %s" % (len(versions), words)])
     for place in linked(task["path"]):
         problems.append(["`%s`" % place, "no distribution in development", "one"])

@@ -62,14 +62,15 @@ def release(text):
     if match is None:
         return None
     epoch, numbers, phase, number, bare, post, revision, dev, build = match.groups()
+    is_after = bool(post or bare)
     if phase:
         phase = PHASES.get(phase.lower(), phase.lower())
-    elif not post and not bare:
+    else:
         # A development version without a phase comes before all phases, a final one after them.
-        phase = "" if dev else "z"
-    after = int(bare or revision or 0) + 1 if post or bare else 0
+        phase = "" if dev and not is_after else "z"
+    after = int(bare or revision or 0) + 1 if is_after else 0
     before = (0, int(build or 0)) if dev else (1, 0)
-    key = (phase or "z", int(number or 0), after, before)
+    key = (phase, int(number or 0), after, before)
     return int(epoch or 0), [int(part) for part in numbers.split(".")], key
 
 
@@ -98,9 +99,9 @@ def compare(left, op, right):
         return compare(left, ">=", right) and compare(left, "==", "%d!%s.*" % (other[0], start))
     size = max(len(one[1]), len(other[1]))
     one, other = ((a, b + [0] * (size - len(b)), c) for a, b, c in (one, other))
-    if op in ("<", ">") and one[:2] == other[:2] and other[2][0] == "z":
+    if op in ("<", ">") and one[:2] == other[:2] and other[2][0] == "z" and not other[2][2]:
         # Neither a phase of a version nor what comes after it is beyond it.
-        if (op == "<" and one[2][0] != "z") or (op == ">" and not other[2][2]):
+        if (op == "<") == (one[2][0] != "z"):
             return False
     return ordered(one, op, other)
 
