@@ -16,6 +16,7 @@ a copy. Exit status 1 if anything is not as expected.
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import random
@@ -31,6 +32,7 @@ import time
 from pathlib import Path
 
 import consistency
+import isolation
 from consistency import edit, record, site
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -326,6 +328,15 @@ BREAKS = {
     "a command that exports PYTHONNOUSERSITE": (
         lambda root: exports(root, "PYTHONNOUSERSITE", "true"), "pipes", "PYTHONNOUSERSITE"),
     "dagster_webserver seen by its own command only": (apart, "sys.executable", "ModuleNotFoundError"),
+    "a process that outlives a command": (
+        lambda root: isolation.leave(site(root), "'materialize' in words", 47110),
+        "asset materialize", "`sleep 47110`"),
+    "a process that outlives the web server": (
+        lambda root: isolation.leave(site(root), "words[0].endswith('/dagster-webserver') and '-p' in words", 47120),
+        "webserver end", "`sleep 47120`"),
+    "a process that outlives a command, without a mark": (
+        lambda root: isolation.leave(site(root), "'materialize' in words", 47130, isolation.WITHOUT_MARK),
+        "survivors", "`sleep 47130`"),
     "nothing installed": (
         lambda root: remove(root, *OURS), "installed", "dagster is not installed here (no `dagster` distribution below"),
     "the web UI of 1.13.27": (
@@ -341,6 +352,9 @@ UI_OF_OTHERS = {
 
 # Breaks that only these probes may find: with all others such a tree works.
 ONLY = {
+    "a process that outlives a command": {"asset materialize"},
+    "a process that outlives the web server": {"webserver end"},
+    "a process that outlives a command, without a mark": {"survivors"},
     "a command that exports PYTHONPATH": {"subprocess", "pipes", "code location"},
     "a command that exports PYTHONNOUSERSITE": {"subprocess", "pipes", "code location"},
     "a command that hangs": {"dagster-webserver-debug --help"},
@@ -353,6 +367,7 @@ NOT_SHORT = {
     "a webserver that hangs", "a webserver that binds and never answers", "a command removed",
     "no dagster-shared", "a command that exports PYTHONNOUSERSITE",
     "dagster_webserver seen by its own command only", "the web UI of 1.13.27",
+    "a process that outlives the web server",
     "a file in Dagster that it did not bring", "a second copy of a module", "a module of another Python",
 }
 
@@ -400,24 +415,19 @@ def killed_probe(version):
     return 0 if good else 1
 
 
-PLANTED = """import os
-with open(%r, "ab") as file:
-    file.write(b"\\n".join(b"%%s=%%s" %% pair for pair in os.environb.items()) + b"\\n\\n")
-"""
-
-
-def credentials(version):
-    """A package that writes down its environment finds no credential in it."""
+def spied(version):
+    """A package that looks for credentials and for whatever else it must not reach finds nothing."""
     with copy_of(version) as root:
-        log = root / "environments"
-        (site(root) / "planted.py").write_text(PLANTED % str(log))
-        (site(root) / "planted.pth").write_text("import planted\n")
-        status, _, said = finish(smoke(root, version, env={**os.environ, **SECRETS}))
-        text = log.read_text(errors="replace")
-        leaked = [name for name, value in SECRETS.items() if value in text or name + "=" in text]
-        count = text.count("\n\n")
-        good = status == 0 and count > 10 and not leaked
-        print("%s credentials: %d processes looked, found %s" % ("green" if good else "LEAKED", count, leaked or "none"))
+        # what is kept of a tree that passes is nothing
+        shutil.copy(root / "bin/dagster", root / "bin/dagster-old")
+        start = functools.partial(smoke, root, version)
+        with tempfile.TemporaryDirectory(dir=VENVS) as work:
+            status, probes, count, found = isolation.spied(root, site(root), start, SECRETS, ROOT, Path(work))
+        good = status == 1 and set(findings(probes)) == {"commands"} and count > 10 and not found
+        print("%s a spy: looked in %d processes, found %s" % (
+            "green" if good else "NOT GOOD", count, "; ".join(found) or "nothing"))
+        if not good:
+            print("status %s, %s" % (status, findings(probes)))
         return 0 if good else 1
 
 
@@ -525,7 +535,7 @@ def main():
                 name = "the web UI of %s over %s" % (ui, api)
                 bad += one_break(api, name, lambda root, ui=ui: other_ui(root, ui), "ui operations", word)
             bad += killed_probe(version)
-            bad += credentials(version)
+            bad += spied(version)
     if options.dependencies:
         bad += dependencies(version)
     if options.what in ("short", "kills"):

@@ -213,8 +213,8 @@ pub fn pause(took: Duration) -> Result<()> {
 }
 
 /// Up to 1.9 the server does not end its code server, which would go by itself once it has missed
-/// the heartbeat for 45 seconds. As a service manager does, what is left is told to end; it must
-/// obey. Anything else that is left is a finding.
+/// the heartbeat for 45 seconds. As a service manager does, such a server is told to end; it must
+/// obey. Nothing else may be left.
 pub fn stop(sandbox: &Sandbox, mut process: Process, what: &str) -> Checked {
     let mut deadline = sandbox.wait(STOP);
     process.terminate();
@@ -226,19 +226,19 @@ pub fn stop(sandbox: &Sandbox, mut process: Process, what: &str) -> Checked {
     if left.is_empty() {
         return Ok(Ok("no process left".to_owned()));
     }
-    process.terminate_all();
+    let told = process.terminate_those(is_dagsters);
     let mut deadline = sandbox.wait(STOP);
-    let deaf = process.wait_for_all(|| deadline.is_over())?;
-    let bad: Vec<Found> = left.iter().filter(|left| !is_dagsters(left)).cloned().collect();
-    Ok(if !bad.is_empty() {
-        let what = format!("processes that {what} left");
-        Err(vec![Finding::new(what, "none but Dagster's own", format!("{}; killed", words(&bad)))])
-    } else if !deaf.is_empty() {
-        let what = format!("{} that {what} left", ui::count(deaf.len(), "process"));
+    let left = process.wait_for_all(|| deadline.is_over())?;
+    let others: Vec<Found> = left.iter().filter(|left| !is_dagsters(left)).cloned().collect();
+    Ok(if !others.is_empty() {
+        let found = format!("{}; killed", words(&others));
+        Err(vec![Finding::new(format!("processes that {what} left"), "none", found)])
+    } else if !left.is_empty() {
+        let what = format!("{} that {what} left", ui::count(left.len(), "server"));
         Err(vec![late(&what, "an end after SIGTERM", &deadline, &mut process)])
     } else {
-        let count = left.len();
-        Ok(format!("no process left; {count} of Dagster's ended by a SIGTERM of their own"))
+        let told = ui::count(told, "server");
+        Ok(format!("no process left; {told} that it had started ended only when told to"))
     })
 }
 

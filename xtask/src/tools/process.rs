@@ -151,11 +151,11 @@ impl Process {
         }
     }
 
-    /// Asks all that runs of it with SIGTERM to end.
-    pub fn terminate_all(&mut self) {
-        for left in self.left() {
-            send(left.pid, Signal::TERM);
-        }
+    /// Asks some of what runs of it with SIGTERM to end; returns how many.
+    pub fn terminate_those(&mut self, is_meant: impl Fn(&Found) -> bool) -> usize {
+        let meant: Vec<Found> = self.left().into_iter().filter(is_meant).collect();
+        meant.iter().for_each(|found| send(found.pid, Signal::TERM));
+        meant.len()
     }
 
     /// Waits for it and all that it started; returns what still ran at the deadline.
@@ -340,7 +340,7 @@ mod tests {
         let [Found { pid, command }] = &left[..] else { panic!("expected one, found {left:?}") };
         assert_eq!([*pid], pids[..]);
         assert_eq!(*command, format!("`sleep 1000` in `{}`", dir.path().display()));
-        process.terminate_all();
+        assert_eq!(process.terminate_those(|_| true), 1);
         assert!(process.wait_for_all(|| false).unwrap().is_empty());
         assert!(pids.iter().all(|&pid| !exists(pid)));
     }
