@@ -12,7 +12,9 @@ a copy. Exit status 1 if anything is not as expected.
 """
 
 import argparse
+import base64
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -59,7 +61,7 @@ def venv(version):
 @contextlib.contextmanager
 def copy_of(version):
     """A copy to break, whose commands run its own Python."""
-    original = venv(version)
+    original = venv(version).resolve()
     with tempfile.TemporaryDirectory(dir=VENVS) as work:
         target = Path(work) / "venv"
         shutil.copytree(original, target, symlinks=True)
@@ -152,6 +154,46 @@ def one_asset(root):
     page = (ui / "index.html").read_text()
     name = re.search(r'src="[^"]*(/_next/static/[^"?]+\.js)', page).group(1)
     (ui / name[1:]).unlink()
+
+
+def lazy(root):
+    """The largest script of the web UI that the page itself does not name."""
+    ui = site(root) / "dagster_webserver/webapp/build"
+    page = (ui / "index.html").read_text()
+    scripts = [path for path in (ui / "_next/static/chunks").glob("*.js") if path.name not in page]
+    return max(scripts, key=lambda path: path.stat().st_size)
+
+
+def record(root, path):
+    """Enters a changed file into RECORD of its distribution, as if it had been built so."""
+    name = str(path.relative_to(site(root)))
+    digest = base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).decode().rstrip("=")
+    line = "%s,sha256=%s,%d" % (name, digest, path.stat().st_size)
+    (file,) = site(root).glob(name.split("/")[0] + "-*.dist-info/RECORD")
+    edit(file, r"(?m)^%s,.*$" % re.escape(name), line)
+
+
+def cut_short(root):
+    path = lazy(root)
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def foreign_page(root):
+    path = site(root) / "dagster_webserver/webapp/build/index.html"
+    tag = '<script nonce="NONCE-PLACEHOLDER" src="https://elsewhere.invalid/code"></script>'
+    edit(path, "</head>", tag + "</head>")
+    record(root, path)
+
+
+def foreign_script(root):
+    path = lazy(root)
+    path.write_text(path.read_text() + '\n;import("https://elsewhere.invalid/code");')
+    record(root, path)
+
+
+def plain_scripts(root):
+    path = site(root) / "dagster_webserver/webserver.py"
+    edit(path, re.escape('add_type("application/javascript", ".js")'), 'add_type("text/plain", ".js")')
 
 
 def dangling(root):
@@ -248,6 +290,11 @@ BREAKS = {
     "dagster_webserver seen by its own command only": (apart, "sys.executable", "ModuleNotFoundError"),
     "the web UI of 1.13.27": (
         lambda root: other_ui(root, "1.13.27"), "ui operations", "Cannot query field"),
+    "a lazily loaded script of the web UI removed": (lambda root: lazy(root).unlink(), "ui files", ".js"),
+    "a lazily loaded script of the web UI cut short": (cut_short, "ui files", "bytes that RECORD lists"),
+    "scripts of the web UI served as plain text": (plain_scripts, "ui files", "`text/plain"),
+    "a page that takes code from another host": (foreign_page, "web page", "elsewhere.invalid"),
+    "a script that takes code from another host": (foreign_script, "ui files", "elsewhere.invalid"),
 }
 
 # Releases whose web UI asks the API of another release for what it has not: what it asks for.
@@ -260,6 +307,9 @@ UI_OF_OTHERS = {
 ONLY = {
     "a command that exports PYTHONPATH": {"subprocess", "pipes", "code location"},
     "a command that exports PYTHONNOUSERSITE": {"subprocess", "pipes", "code location"},
+    "a page that takes code from another host": {"web page", "ui files"},
+    "a script that takes code from another host": {"ui files"},
+    "scripts of the web UI served as plain text": {"web page", "ui files"},
 }
 
 # As slow as another one that looks at the same thing, or waiting for more than a minute.
@@ -267,6 +317,8 @@ NOT_SHORT = {
     "a webserver that hangs", "a webserver that binds and never answers", "a command removed",
     "no dagster-shared", "a command that exports PYTHONNOUSERSITE",
     "dagster_webserver seen by its own command only", "the web UI of 1.13.27",
+    "a lazily loaded script of the web UI removed", "scripts of the web UI served as plain text",
+    "a script that takes code from another host",
 }
 
 

@@ -15,6 +15,7 @@ mod definitions;
 mod dev;
 mod documents;
 mod environment;
+mod foreign;
 pub mod formats;
 mod instance;
 mod interpreter;
@@ -31,6 +32,7 @@ mod server;
 pub mod tree;
 mod ui_files;
 mod ui_operations;
+mod ui_page;
 mod webserver;
 
 use std::path::Path;

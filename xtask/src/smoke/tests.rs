@@ -81,6 +81,7 @@ fn budget(command_seconds: u64) -> config::Smoke {
         seconds: 600,
         closure_percent: 25,
         broken_operations: Vec::new(),
+        foreign_code: Vec::new(),
     }
 }
 
