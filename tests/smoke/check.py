@@ -68,7 +68,7 @@ def venv(version):
 @contextlib.contextmanager
 def copy_of(version, name="venv"):
     """A copy to break, whose commands run its own Python."""
-    original = venv(version)
+    original = venv(version).resolve()
     with tempfile.TemporaryDirectory(dir=VENVS) as work:
         target = Path(work) / name
         shutil.copytree(original, target, symlinks=True)
@@ -235,6 +235,37 @@ def one_asset(root):
     record(root, UI)
 
 
+def lazy(root):
+    """The largest script of the web UI that the page itself does not name."""
+    ui = site(root) / "dagster_webserver/webapp/build"
+    page = (ui / "index.html").read_text()
+    scripts = [path for path in (ui / "_next/static/chunks").glob("*.js") if path.name not in page]
+    return max(scripts, key=lambda path: path.stat().st_size)
+
+
+def cut_short(root):
+    path = lazy(root)
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def foreign_page(root):
+    path = site(root) / "dagster_webserver/webapp/build/index.html"
+    tag = '<script nonce="NONCE-PLACEHOLDER" src="https://elsewhere.invalid/code"></script>'
+    edit(path, "</head>", tag + "</head>")
+    record(root, str(path.relative_to(site(root))))
+
+
+def foreign_script(root):
+    path = lazy(root)
+    path.write_text(path.read_text() + '\n;import("https://elsewhere.invalid/code");')
+    record(root, str(path.relative_to(site(root))))
+
+
+def plain_scripts(root):
+    path = site(root) / "dagster_webserver/webserver.py"
+    edit(path, re.escape('add_type("application/javascript", ".js")'), 'add_type("text/plain", ".js")')
+
+
 def dangling(root):
     (root / "bin/dagster-daemon").unlink()
     (root / "bin/dagster-daemon").symlink_to("/nowhere/dagster-daemon")
@@ -342,6 +373,11 @@ BREAKS = {
     "the web UI of 1.13.27": (
         lambda root: other_ui(root, "1.13.27"), "ui operations", "Cannot query field"),
     **consistency.BREAKS,
+    "a lazily loaded script of the web UI removed": (lambda root: lazy(root).unlink(), "ui files", ".js"),
+    "a lazily loaded script of the web UI cut short": (cut_short, "ui files", "bytes that RECORD lists"),
+    "scripts of the web UI served as plain text": (plain_scripts, "ui files", "`text/plain"),
+    "a page that takes code from another host": (foreign_page, "web page", "elsewhere.invalid"),
+    "a script that takes code from another host": (foreign_script, "ui files", "elsewhere.invalid"),
 }
 
 # Releases whose web UI asks the API of another release for what it has not: what it asks for.
@@ -359,6 +395,9 @@ ONLY = {
     "a command that exports PYTHONNOUSERSITE": {"subprocess", "pipes", "code location"},
     "a command that hangs": {"dagster-webserver-debug --help"},
     "nothing installed": {"installed"},
+    "a page that takes code from another host": {"web page", "ui files"},
+    "a script that takes code from another host": {"ui files"},
+    "scripts of the web UI served as plain text": {"web page", "ui files", "files"},
     **consistency.ALONE,
 }
 
@@ -369,6 +408,8 @@ NOT_SHORT = {
     "dagster_webserver seen by its own command only", "the web UI of 1.13.27",
     "a process that outlives the web server",
     "a file in Dagster that it did not bring", "a second copy of a module", "a module of another Python",
+    "a lazily loaded script of the web UI removed", "scripts of the web UI served as plain text",
+    "a script that takes code from another host",
 }
 
 

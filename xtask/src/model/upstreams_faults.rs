@@ -18,6 +18,34 @@ pub struct BrokenOperation {
     reason: String,
 }
 
+/// Code that the web UI loads from another host.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignCode {
+    /// As it stands in the UI's files.
+    pub url: String,
+    reason: String,
+}
+
+impl ForeignCode {
+    /// Says what is wrong with a list.
+    pub fn check(list: &[Self]) -> Result<()> {
+        for (index, entry) in list.iter().enumerate() {
+            let url = &entry.url;
+            anyhow::ensure!(
+                url.starts_with("https://"),
+                "expected a `url` that starts with `https://`, found `{url}`"
+            );
+            anyhow::ensure!(
+                list[..index].iter().all(|other| other.url != *url),
+                "expected `{url}` once, found it twice"
+            );
+            anyhow::ensure!(!entry.reason.trim().is_empty(), "expected a `reason` for `{url}`");
+        }
+        Ok(())
+    }
+}
+
 impl BrokenOperation {
     pub fn covers(&self, version: &Version) -> bool {
         (&self.since..=&self.until).contains(&version)
@@ -87,6 +115,18 @@ mod tests {
                 ["1.12.0", "1.12.1", "1.12.9", "1.13.0"].map(|v| covers(v).to_string()).join(" ")
             }
             Err(error) => format!("{error:#}"),
+        }
+    }
+
+    #[test]
+    fn foreign_code_has_a_reason() {
+        let entry =
+            |url: &str, reason: &str| ForeignCode { url: url.into(), reason: reason.into() };
+        let good = entry("https://x.invalid/a.js", "x");
+        assert!(ForeignCode::check(&[good.clone(), entry("https://x.invalid/b.js", "y")]).is_ok());
+        for list in [vec![good.clone(), good], vec![entry("https://x", "")], vec![entry("x", "x")]]
+        {
+            assert!(ForeignCode::check(&list).is_err(), "{list:?}");
         }
     }
 

@@ -11,6 +11,7 @@ use super::environment::Together;
 use super::sandbox::Sandbox;
 use super::tree::Tree;
 use crate::model::closure::Closure;
+use crate::model::config;
 use crate::tools::confine::Access;
 
 /// What the closure is compared with.
@@ -24,6 +25,8 @@ pub struct Last {
 /// One run over one tree.
 pub struct Context<'a> {
     pub tree: &'a Tree,
+    /// What `release.toml` says of the smoke test.
+    pub limits: &'a config::Smoke,
     pub scratch: PathBuf,
     /// What processes may reach, whichever probe starts them.
     pub access: Access,

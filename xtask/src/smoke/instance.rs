@@ -8,11 +8,11 @@ use super::probe::{Job, Probe};
 use super::sandbox::stop;
 use super::server::{Served, Server, start};
 use super::tree::{IMITATES, Part};
-use super::ui_files;
 use super::users::{self, Users};
 use super::webserver::{WEBSERVER, check_graphql, check_info};
+use super::{ui_files, ui_page};
 
-const SERVER: [&str; 4] = ["webserver", "server_info", "web page", "graphql"];
+const SERVER: [&str; 5] = ["webserver", "server_info", "web page", "ui files", "graphql"];
 const SERVER_END: &str = "webserver end";
 const DAEMON: &str = "daemon";
 const DAEMON_END: &str = "daemon end";
@@ -113,7 +113,7 @@ fn start_server(
     part: &Part,
     definitions: Definitions,
 ) -> (Vec<Probe>, Option<Server>) {
-    let [name, info, page, graphql] = SERVER;
+    let [name, info, page, files, graphql] = SERVER;
     let mut started = None;
     let mut probes = vec![Probe::run(name, || {
         let can_prepare = part.packages.iter().any(|package| package.name == "dagster");
@@ -130,7 +130,8 @@ fn start_server(
     })];
     if let Some(server) = &started {
         probes.push(Probe::run(info, || check_info(server, context)));
-        probes.push(Probe::run(page, || ui_files::check(server)));
+        probes.push(Probe::run(page, || ui_page::check(server, part, context)));
+        probes.push(Probe::run(files, || ui_files::check(server, part, context)));
         probes.push(Probe::run(graphql, || check_graphql(server, context)));
     }
     (probes, started)

@@ -10,10 +10,10 @@
 pub enum Token<'t> {
     /// A name, a keyword or a number.
     Word(&'t str),
-    /// What a string says.
+    /// What a string says, or a template that no value is put into.
     Text(String),
-    /// What the pieces of a template say: between two of them a value is put in. Tokens of the
-    /// values come before.
+    /// What the pieces of a template say: between two of them a value is put in. It begins at the
+    /// `` ` `` told before it, and between the two are the tokens of the values.
     Template(Vec<String>),
     /// Any other character.
     Mark(char),
@@ -204,6 +204,9 @@ impl<'t> Scanner<'t, '_> {
                 Some(b'\\') => self.at += 2,
                 Some(b'`') => break,
                 Some(b'$') if self.text[self.at..].starts_with("${") => {
+                    if pieces.is_empty() {
+                        (self.tell)(Token::Mark('`'));
+                    }
                     pieces.push(unescaped(&self.text[piece..self.at]));
                     self.at += 2;
                     self.before = Before::Start;
@@ -214,10 +217,15 @@ impl<'t> Scanner<'t, '_> {
                 None => return Err(unended("template", began)),
             }
         }
-        pieces.push(unescaped(&self.text[piece..self.at]));
+        let last = unescaped(&self.text[piece..self.at]);
         self.at += 1;
         self.before = Before::Operand;
-        (self.tell)(Token::Template(pieces));
+        (self.tell)(if pieces.is_empty() {
+            Token::Text(last)
+        } else {
+            pieces.push(last);
+            Token::Template(pieces)
+        });
         Ok(())
     }
 }
@@ -299,8 +307,8 @@ d'"#,
             r#""ABC\nqd""#,
         );
         check(r"'\ud83d\ude00 é'", "\"\u{fffd}\u{fffd} é\"");
-        check("`a\n${b + `c${d}` + {e: 1}}f`", r#"b + d ["c", ""] + { e : 1 } ["a\n", "f"]"#);
-        check(r"`\`\${x}`", r#"["`${x}"]"#);
+        check("`a\n${b + `c${d}` + {e: 1}}f`", r#"` b + ` d ["c", ""] + { e : 1 } ["a\n", "f"]"#);
+        check(r"`\`\${x}`", r#""`${x}""#);
         check("'a\nb'", "the string that begins at byte 0 does not end");
         check("1;`a${b", "the template that begins at byte 2 does not end");
         check("/* a", "the comment that begins at byte 0 does not end");
@@ -315,7 +323,7 @@ d'"#,
         check("a.in/2/b[0]/3/(c)/d", "a . in / 2 / b [ 0 ] / 3 / ( c ) / d");
         check(
             "a++/2;b=1.5/c/d;`${e/f}`/g",
-            "a + + / 2 ; b = 1 . 5 / c / d ; e / f [\"\", \"\"] / g",
+            "a + + / 2 ; b = 1 . 5 / c / d ; ` e / f [\"\", \"\"] / g",
         );
         check("{}/'/.exec(a)", "{ } . exec ( a )");
         check("x=/a\n/", "the regular expression that begins at byte 2 does not end");

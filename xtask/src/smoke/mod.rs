@@ -20,6 +20,7 @@ mod definitions;
 mod dev;
 mod documents;
 mod environment;
+mod foreign;
 pub mod formats;
 mod installed;
 mod instance;
@@ -40,6 +41,7 @@ mod survivors;
 pub mod tree;
 mod ui_files;
 mod ui_operations;
+mod ui_page;
 mod users;
 mod webserver;
 
@@ -138,6 +140,7 @@ pub fn smoke(
         pair: environment::pair(tree, &dir.join("pair"))?,
         access: access::of(tree, &dir),
         temporary: places.temporary()?,
+        limits,
         budget: Budget::start(limits, &dir),
         scratch: dir,
         checkout,

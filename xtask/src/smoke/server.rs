@@ -236,10 +236,6 @@ impl Answer {
         let bytes = response.body_mut().with_config().limit(64 << 20).read_to_vec()?;
         Ok(Self { status, kind, body: String::from_utf8_lossy(&bytes).into_owned() })
     }
-
-    pub fn is_html(&self) -> bool {
-        self.kind.starts_with("text/html")
-    }
 }
 
 #[cfg(test)]

@@ -49,12 +49,14 @@ impl Fake {
     /// What the probes of the commands find, without the path of the tree.
     fn findings(&self, tree: &Tree, command_seconds: u64) -> Vec<String> {
         let scratch = &self.scratch;
+        let limits = limits(command_seconds);
         let context = Context {
             tree,
             access: access::of(tree, scratch.path()),
             scratch: scratch.path().to_owned(),
             temporary: scratch.path().join("t"),
-            budget: Budget::start(&limits(command_seconds), scratch.path()),
+            limits: &limits,
+            budget: Budget::start(&limits, scratch.path()),
             checkout: None,
             last: None,
             together: None,

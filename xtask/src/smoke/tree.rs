@@ -50,8 +50,6 @@ pub struct Tree {
     pub parts: Vec<Part>,
     /// Commands of all packages of this version, in whatever part.
     pub known: BTreeSet<String>,
-    /// Operations of the web UI that upstream ships broken at this version.
-    pub broken_operations: Vec<String>,
 }
 
 /// One root: a directory with its own `bin/`, whose commands see what they need by themselves.
@@ -94,7 +92,6 @@ impl Tree {
             python: python_of(config, Kind::Flox, version),
             parts,
             known,
-            broken_operations: broken_operations_of(config, version),
         }
     }
 
@@ -116,7 +113,6 @@ impl Tree {
             python: python_of(config, kind, version),
             parts,
             known,
-            broken_operations: broken_operations_of(config, version),
         })
     }
 
@@ -254,11 +250,6 @@ fn python_of(config: &Config, kind: Kind, version: &Version) -> Option<String> {
     // A version that no entry covers has been refused where it was planned.
     let python = config.python_at(version).ok().filter(|_| kind != Kind::Venv);
     python.map(str::to_owned)
-}
-
-fn broken_operations_of(config: &Config, version: &Version) -> Vec<String> {
-    let entries = config.smoke.broken_operations.iter();
-    entries.filter(|entry| entry.covers(version)).map(|entry| entry.operation.clone()).collect()
 }
 
 /// The console scripts that a distribution recorded, in `entry_points.txt` of its metadata

@@ -1,87 +1,168 @@
-//! The files of the web UI: the page, and what it refers to.
+//! The files of the web UI: each one that the distribution recorded, lazily loaded ones too, is
+//! served by the running server, whole and as what it is, and takes no code from another host.
 
-use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use super::context::Context;
+use super::foreign::{in_page, in_script, in_style};
 use super::probe::{Checked, Finding};
 use super::server::Server;
-use crate::interrupt;
+use super::tree::Part;
+use super::ui_page::{Answer, Connections, has_type, type_of};
 
-/// Checks that the page is served, and each file that it refers to, with the right type.
-pub fn check(server: &Server) -> Checked {
-    let page = server.get("/")?;
-    if page.status != 200 || !page.is_html() {
-        let found = format!("{} `{}`", page.status, page.kind);
-        return Ok(Err(vec![Finding::new("`/`", "200 `text/html`", found)]));
+/// Where the UI is, in the distribution.
+const PLACE: &str = "dagster_webserver/webapp/build/";
+/// Files that are asked for at the same time. The server answers one after the other.
+const PARALLEL: usize = 4;
+/// Findings that are told one by one.
+const SHOWN: usize = 5;
+
+/// A file that a distribution recorded.
+#[derive(Debug, PartialEq, Eq)]
+struct Recorded {
+    /// Below [`PLACE`].
+    path: String,
+    /// As `sha256=…`.
+    hash: String,
+    /// Bytes.
+    size: String,
+}
+
+/// Checks every file that RECORD of dagster-webserver lists for the UI.
+pub fn check(server: &Server, part: &Part, context: &Context<'_>) -> Checked {
+    let Some(ui) = part.web_ui() else { anyhow::bail!("expected a part with dagster-webserver") };
+    let site = ui.ancestors().nth(3).unwrap_or(&ui);
+    let files = recorded(site)?;
+    if files.is_empty() {
+        let what = format!("RECORD of dagster-webserver in `{}`", site.display());
+        let expected = format!("files below `{PLACE}`");
+        return Ok(Err(vec![Finding::new(what, expected, "none")]));
     }
-    let paths = references(&page.body);
-    if !paths.iter().any(|path| path_of(path).ends_with(".js")) {
-        return Ok(Err(vec![Finding::new("`/`", "a page with scripts", "none")]));
+    let is_allowed = |url: &str| context.limits.foreign_code.iter().any(|entry| entry.url == url);
+    let (next, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let findings = Mutex::new(Vec::new());
+    let connections = Connections::to(server);
+    std::thread::scope(|scope| {
+        for _ in 0..PARALLEL {
+            scope.spawn(|| {
+                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = match connections.get(&url_path(&file.path)) {
+                        Ok(answer) => {
+                            bytes.fetch_add(answer.body.len(), Ordering::Relaxed);
+                            check_file(file, &answer, is_allowed)
+                        }
+                        Err(error) => vec![file.finding("an answer", format!("{error:#}"))],
+                    };
+                    if let Ok(mut findings) = findings.lock() {
+                        findings.extend(found);
+                    }
+                }
+            });
+        }
+    });
+    crate::interrupt::check()?;
+    let megabytes = bytes.into_inner() / 1_000_000;
+    let found = format!("{} files as recorded, {megabytes} MB", files.len());
+    let findings = findings.into_inner().unwrap_or_default();
+    Ok(if findings.is_empty() { Ok(found) } else { Err(few(findings, files.len())) })
+}
+
+fn check_file(file: &Recorded, answer: &Answer, is_allowed: impl Fn(&str) -> bool) -> Vec<Finding> {
+    if answer.status != 200 {
+        return vec![file.finding("200", answer.status.to_string())];
+    }
+    let hash = format!("sha256={}", URL_SAFE_NO_PAD.encode(Sha256::digest(&answer.body)));
+    if hash != file.hash {
+        let expected = format!("the {} bytes that RECORD lists", file.size);
+        let found = format!("{} others, `{}`", answer.body.len(), answer.kind);
+        return vec![file.finding(&expected, found)];
     }
     let mut findings = Vec::new();
-    for path in &paths {
-        interrupt::check()?;
-        // The server answers a file it does not have with the page and 200.
-        match server.get(path) {
-            Ok(answer)
-                if answer.status == 200
-                    && !answer.body.is_empty()
-                    && has_type(path, &answer.kind) => {}
-            Ok(answer) => findings.push(Finding::new(
-                format!("`{path}`"),
-                format!("200 and {}", type_of(path)),
-                format!("{} `{}`, {} bytes", answer.status, answer.kind, answer.body.len()),
-            )),
-            Err(error) => {
-                findings.push(Finding::new(format!("`{path}`"), "200", format!("{error:#}")));
-            }
+    if !has_type(&file.path, &answer.kind) {
+        findings.push(file.finding(type_of(&file.path), format!("`{}`", answer.kind)));
+    }
+    let text = String::from_utf8_lossy(&answer.body);
+    let foreign = match type_of(&file.path) {
+        "a page" => in_page(&text),
+        "a script" => in_script(&text),
+        "a style sheet" => in_style(&text),
+        _ => Vec::new(),
+    };
+    findings.extend(
+        foreign
+            .into_iter()
+            .filter(|url| !is_allowed(url))
+            .map(|url| file.finding("no code of another host", format!("`{url}`"))),
+    );
+    findings
+}
+
+impl Recorded {
+    fn finding(&self, expected: &str, found: String) -> Finding {
+        Finding::new(format!("`/{}` of the web UI", self.path), expected, found)
+    }
+}
+
+/// The first findings, and how many there are.
+fn few(mut findings: Vec<Finding>, files: usize) -> Vec<Finding> {
+    findings.sort_by(|a, b| a.what.cmp(&b.what));
+    if findings.len() > SHOWN {
+        let more = format!("{} more that are not", findings.len() - SHOWN);
+        findings.truncate(SHOWN);
+        findings.push(Finding::new(format!("{files} files of the web UI"), "each as it was", more));
+    }
+    findings
+}
+
+/// What the distribution in a directory of packages recorded of the UI.
+fn recorded(site: &Path) -> Result<Vec<Recorded>> {
+    let failed = || format!("failed to list `{}`", site.display());
+    let mut files = Vec::new();
+    for entry in fs::read_dir(site).with_context(failed)? {
+        let dir = entry.with_context(failed)?.path();
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("dagster_webserver-") && name.ends_with(".dist-info") {
+            let path = dir.join("RECORD");
+            let text = fs::read_to_string(&path)
+                .with_context(|| format!("failed to read `{}`", path.display()))?;
+            files.extend(text.lines().filter_map(of_record));
         }
     }
-    Ok(if findings.is_empty() { Ok(format!("{} files", paths.len())) } else { Err(findings) })
+    Ok(files)
 }
 
-/// The files of the server that a page refers to: paths in `src` and `href`.
-fn references(html: &str) -> BTreeSet<String> {
-    let mut paths = BTreeSet::new();
-    for attribute in ["src=", "href="] {
-        for (at, _) in html.match_indices(attribute) {
-            let before = html[..at].chars().next_back();
-            let rest = &html[at + attribute.len()..];
-            let Some(quote) = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))
-            else {
-                continue;
-            };
-            let Some((value, _)) = rest[1..].split_once(quote) else { continue };
-            let is_attribute = before.is_some_and(char::is_whitespace);
-            if is_attribute && value.starts_with('/') && !value.starts_with("//") {
-                paths.insert(value.replace("&amp;", "&"));
-            }
+/// A line of RECORD (packaging.python.org, "Recording installed projects"): CSV of the path, the
+/// hash and the size. Neither of the last two holds a comma.
+fn of_record(line: &str) -> Option<Recorded> {
+    let (rest, size) = line.rsplit_once(',')?;
+    let (path, hash) = rest.rsplit_once(',')?;
+    let path = match path.strip_prefix('"').and_then(|path| path.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => path.to_owned(),
+    };
+    let path = path.strip_prefix(PLACE)?.to_owned();
+    Some(Recorded { path, hash: hash.to_owned(), size: size.to_owned() })
+}
+
+/// The path of a file in an address.
+fn url_path(path: &str) -> String {
+    let mut text = "/".to_owned();
+    for byte in path.bytes() {
+        match byte {
+            b'/' | b'-' | b'.' | b'_' | b'~' => text.push(byte.into()),
+            _ if byte.is_ascii_alphanumeric() => text.push(byte.into()),
+            _ => text.push_str(&format!("%{byte:02X}")),
         }
     }
-    paths
-}
-
-/// Does a content type fit the name of a file? Lenient: the server asks the system's table.
-fn has_type(path: &str, kind: &str) -> bool {
-    match type_of(path) {
-        "a script" => kind.contains("javascript"),
-        "a style sheet" => kind.starts_with("text/css"),
-        "an image" => kind.starts_with("image/"),
-        _ => !kind.starts_with("text/html"),
-    }
-}
-
-/// What a file must be, by its name.
-fn type_of(path: &str) -> &'static str {
-    match path_of(path).rsplit_once('.').map_or("", |(_, extension)| extension) {
-        "js" | "mjs" => "a script",
-        "css" => "a style sheet",
-        "gif" | "ico" | "jpg" | "png" | "svg" | "webp" => "an image",
-        _ => "no page",
-    }
-}
-
-fn path_of(reference: &str) -> &str {
-    reference.split(['?', '#']).next().unwrap_or(reference)
+    text
 }
 
 #[cfg(test)]
@@ -89,18 +170,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_refer_to_files() {
-        let html = r#"<link rel="x" href="/_next/a.css"/><script src='/_next/b.js?x=1&amp;y' async>
-            <a href="https://example.invalid/">x</a><a href="//example.invalid/c.js">
-            <img data-src="/no.png" src="/icon.png"><script src=/unquoted.js>"#;
-        let paths: Vec<String> = references(html).into_iter().collect();
-        assert_eq!(paths, ["/_next/a.css", "/_next/b.js?x=1&y", "/icon.png"]);
-        assert!(path_of(&paths[1]).ends_with(".js"));
-        assert!(has_type(&paths[1], "text/javascript; charset=utf-8"));
-        assert!(has_type("/a.webmanifest", "application/octet-stream"));
-        for (path, kind) in [("/a.js", "text/plain"), ("/a.png", "text/html"), ("/a", "text/html")]
-        {
-            assert!(!has_type(path, kind), "{path} {kind}");
+    fn records() {
+        let hash = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
+        let of = |path: &str| Recorded {
+            path: path.to_owned(),
+            hash: hash.to_owned(),
+            size: "0".to_owned(),
+        };
+        for (line, expected) in [
+            (format!("{PLACE}_next/a.js,{hash},0"), Some(of("_next/a.js"))),
+            (format!("\"{PLACE}a,\"\"b.js\",{hash},0"), Some(of("a,\"b.js"))),
+            (format!("dagster_webserver/cli.py,{hash},0"), None),
+            ("x".to_owned(), None),
+        ] {
+            assert_eq!(of_record(&line), expected, "{line}");
         }
+        assert_eq!(url_path("_next/[a b].js"), "/_next/%5Ba%20b%5D.js");
+    }
+
+    #[test]
+    fn a_file_is_whole_and_what_it_is() {
+        let body = b"import('https://x.invalid/a');".to_vec();
+        let hash = format!("sha256={}", URL_SAFE_NO_PAD.encode(Sha256::digest(&body)));
+        let file = Recorded { path: "a.js".to_owned(), hash, size: body.len().to_string() };
+        let check = |status, kind: &str, body: &[u8]| {
+            let (kind, body) = (kind.to_owned(), body.to_vec());
+            let answer = Answer { status, kind, policy: String::new(), body };
+            let findings = check_file(&file, &answer, |url| url == "https://y.invalid/");
+            findings.iter().map(|f| f.expected.clone()).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(check(404, "text/javascript", &body), "200");
+        assert_eq!(check(200, "text/javascript", &body[1..]), "the 30 bytes that RECORD lists");
+        assert_eq!(check(200, "text/javascript", &body), "no code of another host");
+        assert_eq!(check(200, "text/plain", &body), "a script; no code of another host");
+    }
+
+    #[test]
+    fn many_findings_are_few() {
+        let findings = |count| (0..count).map(|i| Finding::new(format!("{i}"), "", "")).collect();
+        assert_eq!(few(findings(SHOWN), 100).len(), SHOWN);
+        let many = few(findings(SHOWN + 2), 100);
+        assert_eq!((many.len(), &*many[SHOWN].found), (SHOWN + 1, "2 more that are not"));
     }
 }

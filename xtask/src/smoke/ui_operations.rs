@@ -46,6 +46,11 @@ fn check(context: &Context<'_>, dir: &Path, python: &Python) -> Checked {
         let what = format!("{} scripts of the web UI", documents.scripts);
         return Ok(Err(vec![Finding::new(what, "GraphQL operations", "none")]));
     }
+    let broken = context.limits.broken_operations.iter();
+    let broken: Vec<&str> = broken
+        .filter(|entry| entry.covers(context.version()))
+        .map(|entry| &*entry.operation)
+        .collect();
     let sandbox = context.sandbox(NAME)?;
     let (operations, mut unchecked) = resolved(&documents);
     let fragments: BTreeMap<&str, &str> =
@@ -53,7 +58,7 @@ fn check(context: &Context<'_>, dir: &Path, python: &Python) -> Checked {
     let task = [
         ("operations", Value::from(operations)),
         ("fragments", json!(fragments)),
-        ("broken", json!(context.tree.broken_operations)),
+        ("broken", json!(broken)),
     ];
     let task = task.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
     let answer: Answer = match ask(&sandbox, python, SCRIPT, task, NAME)? {
@@ -63,7 +68,7 @@ fn check(context: &Context<'_>, dir: &Path, python: &Python) -> Checked {
     unchecked.extend(answer.unchecked);
     unchecked.extend(documents.unread);
     Ok(if answer.problems.is_empty() {
-        Ok(words(answer.count, context.tree.broken_operations.len(), &unchecked, &answer.mended))
+        Ok(words(answer.count, broken.len(), &unchecked, &answer.mended))
     } else {
         let problems = answer.problems.into_iter();
         Err(problems.map(|(what, expected, found)| Finding::new(what, expected, found)).collect())
