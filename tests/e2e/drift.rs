@@ -32,10 +32,10 @@ fn a_missing_requirement_is_found_before_any_build_and_put_back() {
         ----- stderr
         Inspecting dagster-io/dagster 1.12.2
            Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz
-                   source sha256-i1wHvacjM1dI+v0AQ43Ggj4lWPTxnwh7pUbbP8tlaR4=
+                   source sha256-ccrWiOsl1EwgG3/a8jq0FzFgcNKDJ2l20RbRrlKRdws=
            Planned dagster 1.12.1 -> 1.12.2
                    tag 1.12.2 is commit [COMMIT]
-                   source sha256-i1wHvacjM1dI+v0AQ43Ggj4lWPTxnwh7pUbbP8tlaR4=
+                   source sha256-ccrWiOsl1EwgG3/a8jq0FzFgcNKDJ2l20RbRrlKRdws=
                    wheel  sha256-4qta6DSMPPP4rUzL2zAPzjK+POL6wCVltLTPzUVWuTs= (dagster-webserver 1.12.2)
                    edits  nix/combined/dagster-complete.nix
                    edits  nix/separate/dagster-src.nix

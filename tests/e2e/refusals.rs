@@ -147,7 +147,7 @@ fn commits_that_were_not_pushed() {
             ----- stderr
             Inspecting dagster-io/dagster 1.12.2
                Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz
-                       source sha256-i1wHvacjM1dI+v0AQ43Ggj4lWPTxnwh7pUbbP8tlaR4=
+                       source sha256-ccrWiOsl1EwgG3/a8jq0FzFgcNKDJ2l20RbRrlKRdws=
             error: `main` has 1 commit that `origin/main` lacks
             hint: `git push`, so that a release pushes its own commit only
         "#]],
@@ -399,7 +399,7 @@ fn an_expression_that_names_the_old_version() {
             ----- stderr
             Inspecting dagster-io/dagster 1.12.2
                Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz
-                       source sha256-i1wHvacjM1dI+v0AQ43Ggj4lWPTxnwh7pUbbP8tlaR4=
+                       source sha256-ccrWiOsl1EwgG3/a8jq0FzFgcNKDJ2l20RbRrlKRdws=
             error: expected no `1.12.1` in the code after the edit, found `is 1.12.1` at `nix/separate/dagster-pipes.nix:11`
             hint: refer to the version instead (`${version}`)
         "#]],

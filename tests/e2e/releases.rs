@@ -38,7 +38,7 @@ fn a_newer_version_on_main() {
         ----- stdout
         ----- stderr
         Inspecting dagster-io/dagster 1.12.2
-                   source sha256-i1wHvacjM1dI+v0AQ43Ggj4lWPTxnwh7pUbbP8tlaR4= (known from an earlier download)
+                   source sha256-ccrWiOsl1EwgG3/a8jq0FzFgcNKDJ2l20RbRrlKRdws= (known from an earlier download)
           Finished 1.12.2 is released already: nothing to do
            Missing all 7 packages for [OTHER SYSTEMS]
                    the same command on a machine of each of these systems adds it
@@ -66,7 +66,7 @@ fn an_older_version_on_its_own_branch() {
         ----- stdout
         ----- stderr
         Inspecting dagster-io/dagster 1.9.12
-                   source sha256-Rn3URrFV3nlVPNQS0AY7H27GqU1L5wAuQSGF5gHm4uI= (known from an earlier download)
+                   source sha256-yiXeqe1ijgLxCgQfjv0XLQHgnhuEkOMfsMT3RerWNXU= (known from an earlier download)
          Switching to `release/1.9`: a maintenance release, `main` stays as it is
           Finished 1.9.12 is released already: nothing to do
            Missing all 6 packages for [OTHER SYSTEMS]
@@ -79,7 +79,7 @@ fn an_older_version_on_its_own_branch() {
         ----- stderr
         Inspecting dagster-io/dagster 1.9.11
            Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.9.11.tar.gz
-                   source sha256-VqRelZjXR67fb/SWBNBejacYIROqql6eS1cYoZoF5iU=
+                   source sha256-aWdcG0RjWCWjT1b3wzJGs9+uPCDCEifgBeohfp2w6bU=
          Switching to `release/1.9`: a maintenance release, `main` stays as it is
          Switching back to `main`
         error: `release/1.9` is at 1.9.12: releasing 1.9.11 would move it back
@@ -168,7 +168,7 @@ fn a_dry_run_is_what_bump_writes() {
              repo = "dagster";
              tag = version;
         -    hash = "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=";
-        +    hash = "sha256-Rn3URrFV3nlVPNQS0AY7H27GqU1L5wAuQSGF5gHm4uI=";
+        +    hash = "sha256-yiXeqe1ijgLxCgQfjv0XLQHgnhuEkOMfsMT3RerWNXU=";
            };
 
            dagster-pipes = pythonPackages.buildPythonPackage {
@@ -267,7 +267,7 @@ fn a_dry_run_is_what_bump_writes() {
            repo = "dagster";
            tag = version;
         -  hash = "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=";
-        +  hash = "sha256-Rn3URrFV3nlVPNQS0AY7H27GqU1L5wAuQSGF5gHm4uI=";
+        +  hash = "sha256-yiXeqe1ijgLxCgQfjv0XLQHgnhuEkOMfsMT3RerWNXU=";
          })
          // {
            # What a catalog shows. A bare fetch has neither and would be published as version `unknown`.
@@ -338,10 +338,10 @@ fn a_dry_run_is_what_bump_writes() {
         ----- stderr
         Inspecting dagster-io/dagster 1.9.12
            Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.9.12.tar.gz
-                   source sha256-Rn3URrFV3nlVPNQS0AY7H27GqU1L5wAuQSGF5gHm4uI=
+                   source sha256-yiXeqe1ijgLxCgQfjv0XLQHgnhuEkOMfsMT3RerWNXU=
            Planned dagster 1.12.1 -> 1.9.12
                    tag 1.9.12 is commit [COMMIT]
-                   source sha256-Rn3URrFV3nlVPNQS0AY7H27GqU1L5wAuQSGF5gHm4uI=
+                   source sha256-yiXeqe1ijgLxCgQfjv0XLQHgnhuEkOMfsMT3RerWNXU=
                    wheel  sha256-p08FKiBeAtS9JkP0G/DYu9fAeCOZKlKor7cBu7htQmI= (dagster-webserver 1.9.12)
                    python 3.13 -> 3.12
                    edits  nix/combined/dagster-complete.nix
@@ -396,7 +396,7 @@ fn a_dry_run_is_what_bump_writes() {
         ----- stdout
         ----- stderr
         Inspecting dagster-io/dagster 1.9.12
-                   source sha256-Rn3URrFV3nlVPNQS0AY7H27GqU1L5wAuQSGF5gHm4uI= (known from an earlier download)
+                   source sha256-yiXeqe1ijgLxCgQfjv0XLQHgnhuEkOMfsMT3RerWNXU= (known from an earlier download)
            Planned nothing: the files say 1.9.12 already
            Noticed dagster does not require `tzdata`, which its expressions list
                    upstream: not in the metadata of dagster 1.9.12
