@@ -160,7 +160,9 @@ fn each_break_is_named() {
         Site::problems(|site| {
             site.write("Needed-1.dist-info/METADATA", "Name: Needed\nVersion: 1\n");
             site.write("dagster.py", "");
-            site.write("needed.egg-link", "/src\n.\n");
+            site.write("dagster.egg-link", "/src\n.\n");
+            site.write("__editable__.dagster-1.9.12.pth", "/src\n");
+            site.write("__editable___mine_0_1_finder.py", "");
         }),
         Site::problems(|site| {
             site.remove("needed-2.0.dist-info/METADATA");
@@ -181,7 +183,8 @@ fn each_break_is_named() {
         files: files of `dagster`: expected a RECORD of them, found none
         --
         distributions: distribution `needed`: expected one, found 2: 1 in `[SITE]/Needed-1.dist-info`, 2.0 in `[SITE]/needed-2.0.dist-info`
-        distributions: `[SITE]/needed.egg-link`: expected no distribution in development, found one
+        distributions: `[SITE]/__editable__.dagster-1.9.12.pth`: expected no distribution in development, found one
+        distributions: `[SITE]/dagster.egg-link`: expected no distribution in development, found one
         distributions: module `dagster`: expected one, found 2: `[SITE]/dagster/__init__.py`, `[SITE]/dagster.py`
         --
         bounds: `needed`, which `dagster` requires: expected a version <3,>=1, found 3.0
