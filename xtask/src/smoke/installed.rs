@@ -19,9 +19,11 @@ use super::context::Context;
 use super::declared;
 use super::interpreter::{Python, learn};
 use super::probe::{Finding, Job, Outcome, Probe};
+use super::sandbox::{Sandbox, ended_badly};
 use super::tree::{IMITATES, Kind, Part, Tree};
 use super::ui_operations;
 use crate::model::config::Package;
+use crate::tools::process::{Process, Wait};
 
 /// The scripts, by the names of their files.
 const SCRIPTS: [(&str, &str); 9] = [
@@ -125,7 +127,7 @@ fn look(context: &Context<'_>, part: &Part, python: &Python) -> Vec<Probe> {
 struct Ran {
     /// By the name of the check.
     answers: BTreeMap<String, Answer>,
-    /// Why there is none of some checks, if that is so.
+    /// Why there is none of the others, if there are others.
     problem: Finding,
 }
 
@@ -140,12 +142,34 @@ fn run(context: &Context<'_>, part: &Part, python: &Python, names: &[&str]) -> R
     let task = sandbox.write("task.json", &task.to_string())?;
     let script = sandbox.path("xtask_installed/run.py");
     let args = [OsString::from("-IB"), script.into_os_string(), task.into_os_string()];
+    let process = sandbox.spec(&python.executable, &args).start()?;
+    let problem = wait(&sandbox, process, &file)?;
+    Ok(Ran { answers: parse(&answered(&file))?, problem })
+}
+
+/// Waits for the scripts' end as long as answers come; says why there may be none of some checks.
+fn wait(sandbox: &Sandbox, mut process: Process, answers: &Path) -> Result<Finding> {
     let what = "the checks of what is installed";
-    let ended = sandbox.run_well(what, &sandbox.spec(&python.executable, &args))?;
-    let text = fs::read_to_string(&file).unwrap_or_default();
-    let answers = parse(&text)?;
-    let problem = ended.err().unwrap_or_else(|| Finding::new(what, "an answer", "none"));
-    Ok(Ran { answers, problem })
+    let mut count = 0;
+    loop {
+        match process.wait(sandbox.deadline())? {
+            Wait::Ended(ended) => {
+                return Ok(Finding::new(what, "an answer of each", ended_badly(&ended)));
+            }
+            // Each of them has the time of a command.
+            Wait::Running if answered(answers).lines().count() > count => {
+                count = answered(answers).lines().count();
+            }
+            Wait::Running => {
+                let expected = format!("an answer within {} s", sandbox.deadline().as_secs_f64());
+                return Ok(Finding::new(what, expected, "it hanging; it was killed"));
+            }
+        }
+    }
+}
+
+fn answered(file: &Path) -> String {
+    fs::read_to_string(file).unwrap_or_default()
 }
 
 /// What was answered, by the name of the check. A line without an end is none.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use super::*;
 
@@ -22,6 +23,18 @@ def late():
     if sys.platform == 'win32':
         import needed.windows
 ";
+
+/// Where the Python of this machine has its own modules.
+static LIBRARY: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let script = "import json, sys; print(json.dumps(sys.path))";
+    serde_json::from_slice(&python(&["-ISBc", script])).unwrap()
+});
+
+fn python(args: &[&str]) -> Vec<u8> {
+    let ran = Command::new("python3").args(args).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    ran.stdout
+}
 
 impl Site {
     fn new() -> Self {
@@ -66,18 +79,12 @@ impl Site {
 
     /// What the checks but that of migrations say.
     fn look(&self, upstream: &Value) -> String {
-        let python = |args: &[&str]| {
-            let ran = Command::new("python3").args(args).output().unwrap();
-            assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-            ran.stdout
-        };
         let scripts = self.dir.path().join("xtask_installed");
         fs::create_dir_all(&scripts).unwrap();
         for (name, text) in SCRIPTS {
             fs::write(scripts.join(name), text).unwrap();
         }
-        let library = python(&["-ISBc", "import json, sys; print(json.dumps(sys.path))"]);
-        let mut path: Vec<String> = serde_json::from_slice(&library).unwrap();
+        let mut path = LIBRARY.clone();
         let site = self.dir.path().join("site").to_str().unwrap().to_owned();
         path.insert(0, site.clone());
         let answers = self.dir.path().join("answers");
@@ -153,7 +160,9 @@ fn each_break_is_named() {
         Site::problems(|site| {
             site.write("Needed-1.dist-info/METADATA", "Name: Needed\nVersion: 1\n");
             site.write("dagster.py", "");
-            site.write("needed.egg-link", "/src\n.\n");
+            site.write("dagster.egg-link", "/src\n.\n");
+            site.write("__editable__.dagster-1.9.12.pth", "/src\n");
+            site.write("__editable___mine_0_1_finder.py", "");
         }),
         Site::problems(|site| {
             site.remove("needed-2.0.dist-info/METADATA");
@@ -174,7 +183,8 @@ fn each_break_is_named() {
         files: files of `dagster`: expected a RECORD of them, found none
         --
         distributions: distribution `needed`: expected one, found 2: 1 in `[SITE]/Needed-1.dist-info`, 2.0 in `[SITE]/needed-2.0.dist-info`
-        distributions: `[SITE]/needed.egg-link`: expected no distribution in development, found one
+        distributions: `[SITE]/__editable__.dagster-1.9.12.pth`: expected no distribution in development, found one
+        distributions: `[SITE]/dagster.egg-link`: expected no distribution in development, found one
         distributions: module `dagster`: expected one, found 2: `[SITE]/dagster/__init__.py`, `[SITE]/dagster.py`
         --
         bounds: `needed`, which `dagster` requires: expected a version <3,>=1, found 3.0
@@ -219,6 +229,23 @@ fn compiled_modules_of_another_system_are_named() {
 }
 
 #[test]
+fn checks_that_do_not_end_are_a_finding() {
+    let dir = tempfile::tempdir().unwrap();
+    let waited = |seconds: u64, script: &str| {
+        let sandbox = Sandbox::create(dir.path(), "x", Duration::from_secs(seconds)).unwrap();
+        let answers = sandbox.path("answers");
+        let process = sandbox.spec(Path::new("/bin/sh"), &["-c", script]).start().unwrap();
+        let finding = wait(&sandbox, process, &answers).unwrap();
+        (answered(&answers), finding.to_string())
+    };
+    let what = "the checks of what is installed: expected an answer";
+    let (text, finding) = waited(60, "echo one >answers; echo two >>answers; echo no >&2; exit 3");
+    assert_eq!((&*text, finding), ("one\ntwo\n", format!("{what} of each, found status 3: no")));
+    let (_, finding) = waited(1, "sleep 1000");
+    assert_eq!(finding, format!("{what} within 1 s, found it hanging; it was killed"));
+}
+
+#[test]
 fn versions_are_those_of_pep_440() {
     let table = [
         ("1.0", "==", "1", true),
@@ -243,8 +270,7 @@ fn versions_are_those_of_pep_440() {
     fs::write(dir.path().join("requirements.py"), text).unwrap();
     let rows: Vec<_> = table.iter().map(|(one, op, other, _)| (one, op, other)).collect();
     let rows = serde_json::to_string(&rows).unwrap();
-    let args = ["-IBc", script, dir.path().to_str().unwrap(), &rows];
-    let ran = Command::new("python3").args(args).output().unwrap();
-    let found: Vec<bool> = serde_json::from_slice(&ran.stdout).unwrap();
+    let answer = python(&["-IBc", script, dir.path().to_str().unwrap(), &rows]);
+    let found: Vec<bool> = serde_json::from_slice(&answer).unwrap();
     assert_eq!(found, table.map(|(.., expected)| expected));
 }

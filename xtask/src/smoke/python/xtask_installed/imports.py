@@ -18,6 +18,7 @@ import importlib.util
 import os
 import re
 import sys
+import sysconfig
 
 from xtask_installed.modules import modules, root
 from xtask_installed.records import rows
@@ -26,7 +27,7 @@ from xtask_installed.requirements import installed, walk
 # A line that may be an import within a function: files without one are not parsed.
 INDENTED = re.compile(rb"^[ \t]+(?:import|from)[ \t]", re.M)
 CAUGHT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
-ASKED = {"TYPE_CHECKING", "platform", "os", "version_info"}
+ASKED = {"TYPE_CHECKING", "platform", "version_info"}
 
 
 def said(error):
@@ -78,8 +79,7 @@ class Imports(ast.NodeVisitor):
         self.all(node.orelse + node.finalbody)
 
     def visit_If(self, node):
-        words = {getattr(part, "id", getattr(part, "attr", None)) for part in ast.walk(node.test)}
-        if not words & ASKED:
+        if not any(map(asks, ast.walk(node.test))):
             self.all(node.body + node.orelse)
 
     def visit_Import(self, node):
@@ -97,11 +97,18 @@ class Imports(ast.NodeVisitor):
             self.found.append((name, names, node.lineno))
 
 
+def last(node):
+    """The last word of a name, as `platform` of `sys.platform`."""
+    return getattr(node, "id", getattr(node, "attr", None))
+
+
+def asks(node):
+    is_os_name = last(node) == "name" and last(getattr(node, "value", None)) == "os"
+    return is_os_name or last(node) in ASKED
+
+
 def is_caught(handler):
-    if handler.type is None:
-        return True
-    words = {getattr(part, "id", getattr(part, "attr", None)) for part in ast.walk(handler.type)}
-    return bool(words & CAUGHT)
+    return handler.type is None or any(last(part) in CAUGHT for part in ast.walk(handler.type))
 
 
 def within_functions(module, path):
@@ -130,11 +137,20 @@ def provided(distribution):
     return found
 
 
+def library():
+    """The names of Python's own modules."""
+    if hasattr(sys, "stdlib_module_names"):
+        return set(sys.stdlib_module_names)
+    # Before 3.10.
+    files = os.listdir(sysconfig.get_path("stdlib"))
+    return {name.split(".")[0] for name in files} | set(sys.builtin_module_names)
+
+
 class Expected:
     """What a distribution may count on: Python's library, and what it requires."""
 
     def __init__(self, found, name):
-        self.names = set(getattr(sys, "stdlib_module_names", ()))
+        self.names = library()
         for reached in walk(found, [name])[0]:
             self.names |= provided(found[reached])
 

@@ -13,9 +13,12 @@ import csv
 import hashlib
 import importlib.metadata
 import os
+import re
 
 from xtask_installed.requirements import installed, normalised
 
+# As `__editable__.NAME-1.0.pth`, `__editable___NAME_1_0_finder.py`.
+LINK = re.compile(r"(.+)\.egg-link|__editable__[._](.+?)[-_]\d.*")
 # So many of the files with the same fault are named.
 NAMED = 3
 
@@ -121,13 +124,14 @@ def places(path):
     return found
 
 
-def linked(path):
-    """Distributions that stand elsewhere, in development: `NAME.egg-link`, or a finder of
-    setuptools' for an editable one."""
+def linked(path, names):
+    """Distributions of ours that stand elsewhere, in development: `NAME.egg-link`, or what setuptools
+    writes for an editable one."""
     for folder in path:
-        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-            if name.endswith(".egg-link") or name.startswith("__editable__"):
-                yield os.path.join(folder, name)
+        for file in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            match = LINK.fullmatch(file)
+            if match and normalised(match[1] or match[2]) in names:
+                yield os.path.join(folder, file)
 
 
 def copies(path, module):
@@ -146,7 +150,7 @@ def distributions(task):
             each = ("%s in `%s`" % (version, place) for place, version in sorted(versions.items()))
             words = ", ".join(each)
             problems.append(["distribution `%s`" % name, "one", "%d: %s" % (len(versions), words)])
-    for place in linked(task["path"]):
+    for place in linked(task["path"], task["versions"]):
         problems.append(["`%s`" % place, "no distribution in development", "one"])
     for module in task["modules"]:
         where = copies(task["path"], module)
