@@ -1,6 +1,8 @@
 //! The definitions that probes load.
 
-use anyhow::Result;
+use std::fs;
+
+use anyhow::{Context as _, Result};
 
 use super::sandbox::Sandbox;
 
@@ -36,14 +38,21 @@ impl Definitions {
 
     /// Writes the definitions; returns the file's name.
     pub fn write(self, sandbox: &Sandbox) -> Result<&'static str> {
-        sandbox.write(self.file(), self.text())?;
-        Ok(self.file())
+        self.replace(sandbox, self.text())
     }
 
     /// The same with one more job in them.
     pub fn write_with_job(self, sandbox: &Sandbox, name: &str) -> Result<&'static str> {
-        sandbox.write(self.file(), &self.text_with_job(name))?;
-        Ok(self.file())
+        self.replace(sandbox, &self.text_with_job(name))
+    }
+
+    /// Puts a whole file in the place of one that somebody may be reading.
+    fn replace(self, sandbox: &Sandbox, text: &str) -> Result<&'static str> {
+        let name = self.file();
+        let whole = sandbox.write(&format!("{name}.whole"), text)?;
+        let failed = || format!("failed to write `{}`", sandbox.path(name).display());
+        fs::rename(&whole, sandbox.path(name)).with_context(failed)?;
+        Ok(name)
     }
 
     fn text_with_job(self, name: &str) -> String {
