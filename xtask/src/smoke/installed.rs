@@ -15,11 +15,12 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::budget::COMMAND;
 use super::context::Context;
 use super::declared;
 use super::interpreter::{Python, learn};
 use super::probe::{Finding, Job, Outcome, Probe};
-use super::sandbox::{Sandbox, ended_badly};
+use super::sandbox::{Sandbox, ended_badly, late};
 use super::tree::{IMITATES, Kind, Part, Tree};
 use super::ui_operations;
 use crate::model::config::Package;
@@ -152,18 +153,16 @@ fn wait(sandbox: &Sandbox, mut process: Process, answers: &Path) -> Result<Findi
     let what = "the checks of what is installed";
     let mut count = 0;
     loop {
-        match process.wait(sandbox.deadline())? {
+        // Each of them has the time of a command.
+        let mut deadline = sandbox.wait(COMMAND);
+        match process.wait_until(|| deadline.is_over())? {
             Wait::Ended(ended) => {
                 return Ok(Finding::new(what, "an answer of each", ended_badly(&ended)));
             }
-            // Each of them has the time of a command.
             Wait::Running if answered(answers).lines().count() > count => {
                 count = answered(answers).lines().count();
             }
-            Wait::Running => {
-                let expected = format!("an answer within {} s", sandbox.deadline().as_secs_f64());
-                return Ok(Finding::new(what, expected, "it hanging; it was killed"));
-            }
+            Wait::Running => return Ok(late(what, "an answer", &deadline, &mut process)),
         }
     }
 }

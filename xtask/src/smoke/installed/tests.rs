@@ -5,7 +5,10 @@ use std::fs;
 use std::process::Command;
 use std::sync::LazyLock;
 
+use super::super::budget::Budget;
 use super::*;
+use crate::model::config::Smoke;
+use crate::tools::confine::Access;
 
 /// A directory of packages with `dagster`, which requires `needed`.
 struct Site {
@@ -232,7 +235,11 @@ fn compiled_modules_of_another_system_are_named() {
 fn checks_that_do_not_end_are_a_finding() {
     let dir = tempfile::tempdir().unwrap();
     let waited = |seconds: u64, script: &str| {
-        let sandbox = Sandbox::create(dir.path(), "x", Duration::from_secs(seconds)).unwrap();
+        let limits = Smoke { command_seconds: seconds, seconds: 600, ..Smoke::default() };
+        let budget = Budget::start(&limits, dir.path());
+        let temporary = dir.path().join("t");
+        let sandbox =
+            Sandbox::create(dir.path(), &temporary, "x", budget, Access::default()).unwrap();
         let answers = sandbox.path("answers");
         let process = sandbox.spec(Path::new("/bin/sh"), &["-c", script]).start().unwrap();
         let finding = wait(&sandbox, process, &answers).unwrap();
@@ -242,7 +249,8 @@ fn checks_that_do_not_end_are_a_finding() {
     let (text, finding) = waited(60, "echo one >answers; echo two >>answers; echo no >&2; exit 3");
     assert_eq!((&*text, finding), ("one\ntwo\n", format!("{what} of each, found status 3: no")));
     let (_, finding) = waited(1, "sleep 1000");
-    assert_eq!(finding, format!("{what} within 1 s, found it hanging; it was killed"));
+    let late = format!("{what} within 1 s");
+    assert!(finding.starts_with(&late), "{finding}");
 }
 
 #[test]
