@@ -25,8 +25,6 @@ use crate::ui;
 /// Between two questions whether something is so by now.
 const TICK: Duration = Duration::from_millis(50);
 
-const DAGSTER_YAML: &str = "telemetry:\n  enabled: false\n";
-
 /// The directories of one probe.
 pub struct Sandbox {
     dir: PathBuf,
@@ -56,13 +54,22 @@ impl Sandbox {
             fs::create_dir_all(dir)
                 .with_context(|| format!("failed to create `{}`", dir.display()))?;
         }
-        sandbox.write("dagster/dagster.yaml", DAGSTER_YAML)?;
+        sandbox.write("dagster/dagster.yaml", &sandbox.dagster_yaml())?;
         Ok(sandbox)
     }
 
     /// What all waits of the run are taken from.
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// The settings of its instance. Dagster waits for a code server's start for 180 s by default,
+    /// and 60 s for an answer (see `variables`): not long enough on every machine.
+    fn dagster_yaml(&self) -> String {
+        format!(
+            "telemetry:\n  enabled: false\ncode_servers:\n  local_startup_timeout: {}\n",
+            self.ceiling().as_secs()
+        )
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -105,6 +112,7 @@ impl Sandbox {
     pub fn variables(&self) -> BTreeMap<String, String> {
         let dir = |name: &str| self.path(name).display().to_string();
         [
+            ("DAGSTER_GRPC_TIMEOUT_SECONDS", self.ceiling().as_secs().to_string()),
             ("DAGSTER_HOME", dir("dagster")),
             ("HOME", dir("home")),
             ("LANG", "C.UTF-8".to_owned()),

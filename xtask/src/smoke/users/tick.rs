@@ -29,7 +29,7 @@ const EVALUATE: &str = "mutation ($selector: SensorSelector!) { \
     ... on Error { message } } }";
 const TICKS: &str = "query ($selector: InstigationSelector!) { \
     instigationStateOrError(instigationSelector: $selector) { __typename \
-    ... on InstigationState { ticks(limit: 5) { status runIds error { message } } } \
+    ... on InstigationState { ticks(limit: 500) { status runIds error { message } } } \
     ... on Error { message } } }";
 const STOP_SCHEDULE: &str = "mutation ($id: String!) { stopRunningSchedule(id: $id) { __typename \
     ... on ScheduleStateResult { scheduleState { id status } } ... on Error { message } } }";
@@ -116,7 +116,7 @@ impl Ticking<'_> {
 }
 
 /// The run that a tick asked for, unless there is none yet. A sensor that has nothing more to ask
-/// for skips later ones.
+/// for skips later ones, of which there are many where this is asked late.
 fn look_at(what: &str, ticks: &[Value]) -> Result<ControlFlow<String, String>, Finding> {
     let has = |tick: &&Value, status: &str| tick["status"] == status;
     let mut good = ticks.iter().rev().filter(|tick| has(tick, "SUCCESS"));
