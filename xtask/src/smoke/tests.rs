@@ -150,10 +150,17 @@ fn a_command_that_hangs_is_killed_with_all_it_started() {
     let found = fake.findings(&fake.tree("1.9.12"), 2);
     assert_eq!(found.len(), 2);
     for (found, flag) in found.iter().zip(["--version", "--help"]) {
-        let expected =
-            format!("`dagster {flag}`: expected an end within 2 s, found none after 2 s");
+        // On a busy machine that goes on, and it takes longer.
+        let expected = format!("`dagster {flag}`: expected an end within 2 s");
         assert!(found.starts_with(&expected), "{found}");
-        for words in [" core", "times slower", " s of CPU", "`sleep 1000`", "it wrote nothing"] {
+        for words in [
+            ", found none after ",
+            " core",
+            "times slower",
+            " s of CPU",
+            "`sleep 1000`",
+            "it wrote nothing",
+        ] {
             assert!(found.contains(words), "{found}");
         }
     }

@@ -104,7 +104,7 @@ def attempts():
         yield "files", "create a file in %s `%s`" % (what, path), lambda path=path: create(path)
     canary = TASK["canary"]
     yield "files", "write to a file of others", lambda: write(canary)
-    yield "files", "empty a file of others", lambda: os.truncate(canary, 0)
+    yield "truncation", "empty a file of others", lambda: os.truncate(canary, 0)
     yield "files", "take a file of others", lambda: take(canary)
     yield "files", "link to a file of others", lambda: link(canary)
     yield "metadata", "ask for the size of a file of others", lambda: os.stat(canary)

@@ -19,6 +19,8 @@ pub struct Access {
 #[serde(rename_all = "kebab-case")]
 pub enum Area {
     Files,
+    /// Emptying a file whose name is known.
+    Truncation,
     Processes,
     Signals,
     Tcp,
@@ -31,8 +33,9 @@ pub enum Area {
 }
 
 impl Area {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Files,
+        Self::Truncation,
         Self::Processes,
         Self::Signals,
         Self::Tcp,
@@ -46,6 +49,7 @@ impl Area {
     pub fn words(self) -> &'static str {
         match self {
             Self::Files => "files of others",
+            Self::Truncation => "emptying a file whose name is known",
             Self::Processes => "memory and environment of other processes",
             Self::Signals => "signals to other processes",
             Self::Tcp => "TCP to foreign ports",

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, Ruleset, RulesetAttr,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, LandlockStatus, NetPort, Ruleset, RulesetAttr,
     RulesetCreatedAttr as _, RulesetStatus, Scope, make_bitflags, path_beneath_rules,
 };
 use seccompiler::{
@@ -138,6 +138,10 @@ fn restrict(access: &Access) -> Result<Enforced> {
 fn landlock(access: &Access) -> Result<Enforced> {
     let all = AccessFs::from_all(NEWEST);
     let ruleset = Ruleset::default()
+        // The first version refuses every move to another directory: nothing is asked of it.
+        .set_compatibility(CompatLevel::SoftRequirement)
+        .handle_access(AccessFs::Refer)?
+        .set_compatibility(CompatLevel::BestEffort)
         .handle_access(all)?
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
@@ -155,17 +159,22 @@ fn landlock(access: &Access) -> Result<Enforced> {
         .add_rule(NetPort::new(0, AccessNet::BindTcp))?
         .add_rules(ports.collect::<Vec<Result<_, landlock::RulesetError>>>())?
         .restrict_self()?;
-    let version = match status.landlock {
+    Ok(enforced_by(match status.landlock {
         LandlockStatus::Available { effective_abi, .. }
             if status.ruleset != RulesetStatus::NotEnforced =>
         {
             effective_abi
         }
         _ => ABI::Unsupported,
-    };
+    }))
+}
+
+/// What a version of Landlock refuses.
+fn enforced_by(version: ABI) -> Enforced {
     let since = [
-        (ABI::V1, Area::Files),
-        (ABI::V1, Area::Processes),
+        (ABI::V2, Area::Files),
+        (ABI::V2, Area::Processes),
+        (ABI::V3, Area::Truncation),
         (ABI::V4, Area::Tcp),
         (ABI::V6, Area::Signals),
         (ABI::V6, Area::AbstractSockets),
@@ -173,7 +182,7 @@ fn landlock(access: &Access) -> Result<Enforced> {
     ];
     let areas = since.into_iter().filter(|(since, _)| version >= *since).map(|(_, area)| area);
     let by = (version > ABI::Unsupported).then(|| format!("Landlock {version}"));
-    Ok(Enforced { by: by.into_iter().collect(), areas: areas.collect() })
+    Enforced { by: by.into_iter().collect(), areas: areas.collect() }
 }
 
 fn tcp() -> BitFlags<AccessNet> {
@@ -248,4 +257,31 @@ fn sockets() -> Result<Vec<SeccompRule>> {
         Ok(SeccompRule::new(conditions.into_iter().collect::<Result<_, _>>()?)?)
     };
     rules.into_iter().map(rule).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_kernels_refuse_less() {
+        assert!(enforced_by(ABI::Unsupported).areas.is_empty());
+        assert!(enforced_by(ABI::Unsupported).by.is_empty());
+        let open = |version| {
+            let enforced = enforced_by(version);
+            let is_open = |area: &Area| !enforced.areas.contains(area);
+            Area::ALL.into_iter().filter(is_open).map(Area::words).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(
+            open(ABI::V3),
+            "signals to other processes, TCP to foreign ports, UDP and other sockets of a \
+             network, abstract sockets, sockets in the file system, size and mode of files whose \
+             names are known"
+        );
+        assert_eq!(
+            open(ABI::V7),
+            "UDP and other sockets of a network, sockets in the file system, size and mode of \
+             files whose names are known"
+        );
+    }
 }

@@ -3,8 +3,8 @@
 //!
 //! | | Linux | macOS |
 //! | --- | --- | --- |
-//! | files | Landlock | `sandbox-exec` |
-//! | memory and environment of other processes | Landlock | `sandbox-exec` |
+//! | files | Landlock 2, emptying them 3 | `sandbox-exec` |
+//! | memory and environment of other processes | Landlock 2 | `sandbox-exec` |
 //! | signals to other processes, abstract sockets | Landlock 6 | `sandbox-exec` |
 //! | TCP, to the ports of this run's servers only | Landlock 4 | to this machine only |
 //! | any other socket of a network, io_uring, keyrings | seccomp | to this machine only |
