@@ -31,6 +31,7 @@ import time
 from pathlib import Path
 
 import consistency
+import users
 from consistency import edit, record, site
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -327,6 +328,7 @@ BREAKS = {
     "the web UI of 1.13.27": (
         lambda root: other_ui(root, "1.13.27"), "ui operations", "Cannot query field"),
     **consistency.BREAKS,
+    **users.BREAKS,
 }
 
 # Releases whose web UI asks the API of another release for what it has not: what it asks for.
@@ -342,6 +344,7 @@ ONLY = {
     "a command that hangs": {"dagster-webserver-debug --help"},
     "nothing installed": {"installed"},
     **consistency.ALONE,
+    **users.ALONE,
 }
 
 # As slow as another one that looks at the same thing, or waiting for more than a minute.
@@ -349,7 +352,7 @@ NOT_SHORT = {
     "a webserver that hangs", "a webserver that binds and never answers", "a command removed",
     "no dagster-shared", "a command that exports PYTHONNOUSERSITE",
     "dagster_webserver seen by its own command only", "the web UI of 1.13.27",
-    "a file in Dagster that it did not bring", "a second copy of a module", "a module of another Python",
+    *users.NOT_SHORT, "a file in Dagster that it did not bring", "a second copy of a module", "a module of another Python",
 }
 
 
