@@ -33,6 +33,7 @@ from pathlib import Path
 
 import consistency
 import isolation
+import users
 from consistency import edit, record, site
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -378,6 +379,7 @@ BREAKS = {
     "scripts of the web UI served as plain text": (plain_scripts, "ui files", "`text/plain"),
     "a page that takes code from another host": (foreign_page, "web page", "elsewhere.invalid"),
     "a script that takes code from another host": (foreign_script, "ui files", "elsewhere.invalid"),
+    **users.BREAKS,
 }
 
 # Releases whose web UI asks the API of another release for what it has not: what it asks for.
@@ -399,6 +401,7 @@ ONLY = {
     "a script that takes code from another host": {"ui files"},
     "scripts of the web UI served as plain text": {"web page", "ui files", "files"},
     **consistency.ALONE,
+    **users.ALONE,
 }
 
 # One break or two of each kind, and none that waits for more than a minute.
@@ -407,6 +410,7 @@ SHORT = {
     "a command that exports PYTHONPATH", "a process that outlives a command, without a mark",
     "nothing installed", "a file of Dagster's changed", "a bound that does not hold",
     "a module of another machine", "two last migrations", "a page that takes code from another host",
+    *users.SHORT,
 }
 
 

@@ -1,7 +1,7 @@
 //! `dagster-daemon`: it starts, beats, says so when asked, and ends by SIGTERM.
 
 use std::cell::RefCell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
@@ -14,6 +14,9 @@ use super::server::Front;
 use super::tree::Part;
 use crate::interrupt;
 use crate::tools::process::Process;
+
+/// Between two questions to a web server.
+const PAUSE: Duration = Duration::from_millis(250);
 
 const HEALTH: &str = "query { instance { daemonHealth { allDaemonStatuses { \
     required healthy } } } }";
@@ -107,7 +110,7 @@ pub fn wait_until_alive(
         interrupt::check()?;
         let asked = Instant::now();
         if !deadline.is_over() && server.and_then(beats) == Some(false) {
-            pause(asked.elapsed())?;
+            pause(PAUSE.max(asked.elapsed()))?;
             continue;
         }
         let spec = sandbox.spec(&part.command("dagster-daemon"), &["liveness-check"]);

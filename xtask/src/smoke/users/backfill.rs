@@ -9,7 +9,7 @@ use super::super::api::{ask_for, one_line, words};
 use super::super::probe::Finding;
 use super::super::server::Server;
 use super::run;
-use super::wait::until;
+use super::wait::Wait;
 
 const LAUNCH: &str = "mutation ($params: LaunchBackfillParams!) { \
     launchPartitionBackfill(backfillParams: $params) { __typename \
@@ -31,10 +31,10 @@ pub fn launch(server: &Server, asset: &str, partitions: &[&str]) -> Result<Strin
 }
 
 /// Waits until a backfill has so many runs and each of them is a success.
-pub fn follow_runs(server: &Server, id: &str, count: usize) -> Result<()> {
+pub fn follow_runs(wait: &Wait<'_>, id: &str, count: usize) -> Result<()> {
     let what = format!("runs of backfill `{id}`");
-    let runs = until(server, &what, &count.to_string(), || {
-        let backfill = status(server, id)?;
+    let runs = wait.until(&what, &count.to_string(), || {
+        let backfill = status(wait.server, id)?;
         let runs = backfill["runs"].as_array().cloned().unwrap_or_default();
         if runs.len() >= count {
             return Ok(ControlFlow::Break(runs));
@@ -42,14 +42,14 @@ pub fn follow_runs(server: &Server, id: &str, count: usize) -> Result<()> {
         check_going_on(&backfill, &what)?;
         Ok(ControlFlow::Continue(runs.len().to_string()))
     })?;
-    runs.iter().try_for_each(|run| run::follow(server, "a backfill", &words(&run["id"]), "SUCCESS"))
+    runs.iter().try_for_each(|run| run::follow(wait, "a backfill", &words(&run["id"]), "SUCCESS"))
 }
 
 /// Waits for a backfill's success.
-pub fn follow(server: &Server, id: &str) -> Result<()> {
+pub fn follow(wait: &Wait<'_>, id: &str) -> Result<()> {
     let what = format!("backfill `{id}`");
-    until(server, &what, "`COMPLETED_SUCCESS`", || {
-        let backfill = status(server, id)?;
+    wait.until(&what, "`COMPLETED_SUCCESS`", || {
+        let backfill = status(wait.server, id)?;
         if backfill["status"] == "COMPLETED_SUCCESS" {
             return Ok(ControlFlow::Break(()));
         }

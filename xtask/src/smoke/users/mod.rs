@@ -17,11 +17,12 @@ use anyhow::{Result, bail};
 
 use self::run::Launch;
 use self::tick::Ticking;
+use self::wait::Wait;
 use super::probe::{Finding, Probe, checked};
 use super::server::Server;
 
 /// A probe: its name, that of the one it needs, what it does.
-type Step = (&'static str, Option<&'static str>, fn(&Users<'_>) -> Result<String>);
+type Step = (&'static str, Option<&'static str>, fn(&Users<'_>, &Wait<'_>) -> Result<String>);
 
 const STEPS: [Step; 12] = [
     ("launch a run", None, launch_a_run),
@@ -87,6 +88,7 @@ impl<'a> Users<'a> {
 
     /// Waits for everything that was asked for, and does what is left to do.
     pub fn probes(&self) -> Vec<Probe> {
+        let wait = Wait::start(self.server);
         let mut probes: Vec<Probe> = Vec::new();
         for (name, needs, step) in STEPS {
             let has_passed = |needs: &&str| {
@@ -94,7 +96,7 @@ impl<'a> Users<'a> {
             };
             probes.push(match needs.filter(|needs| !has_passed(needs)) {
                 Some(needs) => Probe::skipped(name, format!("it needs `{needs}`")),
-                None => Probe::run(name, || checked(step(self))),
+                None => Probe::run(name, || checked(step(self, &wait))),
             });
         }
         probes
@@ -112,13 +114,13 @@ fn id(asked: &Asked) -> Result<&str> {
     asked.as_deref().map_err(|finding| finding.clone().into())
 }
 
-fn launch_a_run(users: &Users<'_>) -> Result<String> {
-    run::follow(users.server, "`processes`", id(&users.processes)?, "SUCCESS")?;
+fn launch_a_run(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
+    run::follow(wait, "`processes`", id(&users.processes)?, "SUCCESS")?;
     Ok("job `processes` succeeds".to_owned())
 }
 
-fn run_events(users: &Users<'_>) -> Result<String> {
-    let events = run::events(users.server, id(&users.processes)?)?;
+fn run_events(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
+    let events = run::events(wait.server, id(&users.processes)?)?;
     let expected = [
         "RunStartEvent",
         "StepWorkerStartedEvent",
@@ -131,10 +133,10 @@ fn run_events(users: &Users<'_>) -> Result<String> {
     Ok(format!("{} events, the step's in a process of its own", events.len()))
 }
 
-fn captured_logs(users: &Users<'_>) -> Result<String> {
+fn captured_logs(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     let run = id(&users.processes)?;
-    let events = run::events(users.server, run)?;
-    let captured = run::captured(users.server, run, &events)?;
+    let events = run::events(wait.server, run)?;
+    let captured = run::captured(wait.server, run, &events)?;
     for (stream, text) in ["stdout", "stderr"].into_iter().zip(captured) {
         let expected = format!("this is {stream}");
         if !text.lines().any(|line| line == expected) {
@@ -146,15 +148,15 @@ fn captured_logs(users: &Users<'_>) -> Result<String> {
     Ok("stdout and stderr".to_owned())
 }
 
-fn terminate_a_run(users: &Users<'_>) -> Result<String> {
-    run::terminate(users.server, "`endless`", id(&users.endless)?)?;
+fn terminate_a_run(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
+    run::terminate(wait, "`endless`", id(&users.endless)?)?;
     Ok("job `endless` is canceled".to_owned())
 }
 
-fn failing_run(users: &Users<'_>) -> Result<String> {
+fn failing_run(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     let run = id(&users.full_shelf)?;
-    run::follow(users.server, "`full_shelf`", run, "FAILURE")?;
-    let error = run::error(&run::events(users.server, run)?).unwrap_or_default();
+    run::follow(wait, "`full_shelf`", run, "FAILURE")?;
+    let error = run::error(&run::events(wait.server, run)?).unwrap_or_default();
     let expected = "the shelf is full";
     if !error.contains(expected) {
         let what = "error of a run whose IO manager raises";
@@ -163,50 +165,50 @@ fn failing_run(users: &Users<'_>) -> Result<String> {
     Ok(format!("`{error}`"))
 }
 
-fn materialize_an_asset(users: &Users<'_>) -> Result<String> {
+fn materialize_an_asset(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     let run = id(&users.asset)?;
-    run::follow(users.server, "asset `answer`", run, "SUCCESS")?;
-    let events = run::events(users.server, run)?;
+    run::follow(wait, "asset `answer`", run, "SUCCESS")?;
+    let events = run::events(wait.server, run)?;
     let expected = ["RunStartEvent", "MaterializationEvent", "RunSuccessEvent"];
     run::check_events("asset `answer`", &events, &expected, "StepWorkerStartedEvent")?;
     asset::check_evaluated("even", &events)?;
-    asset::check_materialized(users.server, "answer", None, Some(run))?;
+    asset::check_materialized(wait.server, "answer", None, Some(run))?;
     Ok("`answer`, checked, all in one process".to_owned())
 }
 
-fn materialize_a_partition(users: &Users<'_>) -> Result<String> {
+fn materialize_a_partition(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     let run = id(&users.partition)?;
-    run::follow(users.server, "asset `paint`", run, "SUCCESS")?;
-    asset::check_materialized(users.server, "paint", Some("red"), Some(run))?;
+    run::follow(wait, "asset `paint`", run, "SUCCESS")?;
+    asset::check_materialized(wait.server, "paint", Some("red"), Some(run))?;
     Ok("`red` of `paint`".to_owned())
 }
 
-fn sensor(users: &Users<'_>) -> Result<String> {
-    SENSOR.check(users.server, id(&users.sensor)?)?;
+fn sensor(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
+    SENSOR.check(wait, id(&users.sensor)?)?;
     Ok("a tick and its run succeed".to_owned())
 }
 
-fn schedule(users: &Users<'_>) -> Result<String> {
-    SCHEDULE.check(users.server, id(&users.schedule)?)?;
+fn schedule(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
+    SCHEDULE.check(wait, id(&users.schedule)?)?;
     Ok("a tick and its run succeed".to_owned())
 }
 
 /// The daemon looks at a backfill when it starts, and every 30 seconds. As services are, it is
 /// started again, and goes on with what it began.
-fn see_backfill(users: &Users<'_>) -> Result<String> {
+fn see_backfill(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     let backfill = id(&users.backfill)?;
-    backfill::follow_runs(users.server, backfill, BACKFILLED.len())?;
+    backfill::follow_runs(wait, backfill, BACKFILLED.len())?;
     (users.restart_daemon)()?;
-    backfill::follow(users.server, backfill)?;
+    backfill::follow(&Wait::start(wait.server), backfill)?;
     Ok(format!("{} partitions, by a daemon that was restarted", BACKFILLED.len()))
 }
 
-fn wipe_an_asset(users: &Users<'_>) -> Result<String> {
+fn wipe_an_asset(users: &Users<'_>, _: &Wait<'_>) -> Result<String> {
     asset::wipe(users.server, "answer")?;
     Ok("nothing is left of `answer`".to_owned())
 }
 
-fn reload(users: &Users<'_>) -> Result<String> {
+fn reload(users: &Users<'_>, _: &Wait<'_>) -> Result<String> {
     location::reload(users.server)?;
     Ok("a job that was added is there".to_owned())
 }

@@ -9,7 +9,7 @@ use super::super::api::{ask, ask_for, one_line, words};
 use super::super::probe::Finding;
 use super::super::server::Server;
 use super::selector;
-use super::wait::until;
+use super::wait::Wait;
 
 const LAUNCH: &str = "mutation ($params: ExecutionParams!) { \
     launchPipelineExecution(executionParams: $params) { __typename \
@@ -71,17 +71,17 @@ pub fn launch(server: &Server, launch: &Launch<'_>) -> Result<String> {
 }
 
 /// Waits for a run to have a status. One that ends with another says why.
-pub fn follow(server: &Server, what: &str, id: &str, expected: &str) -> Result<()> {
+pub fn follow(wait: &Wait<'_>, what: &str, id: &str, expected: &str) -> Result<()> {
     let what = format!("run of {what}");
     let expected_word = format!("`{expected}`");
-    until(server, &what, &expected_word, || {
-        let run = ask_for(server, ("runOrError", "Run"), STATUS, &json!({ "id": id }))?;
+    wait.until(&what, &expected_word, || {
+        let run = ask_for(wait.server, ("runOrError", "Run"), STATUS, &json!({ "id": id }))?;
         let status = words(&run["status"]);
         if status == expected {
             return Ok(ControlFlow::Break(()));
         }
         if ENDS.contains(&status.as_str()) {
-            let found = format!("`{status}`{}", reason(&events(server, id)?));
+            let found = format!("`{status}`{}", reason(&events(wait.server, id)?));
             bail!(Finding::new(&what, &expected_word, found));
         }
         Ok(ControlFlow::Continue(format!("`{status}`")))
@@ -123,16 +123,16 @@ pub fn captured(server: &Server, id: &str, events: &[Value]) -> Result<[String; 
 }
 
 /// Terminates a run that was started, and waits for its end.
-pub fn terminate(server: &Server, what: &str, id: &str) -> Result<()> {
-    follow(server, what, id, "STARTED")?;
+pub fn terminate(wait: &Wait<'_>, what: &str, id: &str) -> Result<()> {
+    follow(wait, what, id, "STARTED")?;
     let asked = ("terminateRuns", "TerminateRunsResult");
-    let results = ask_for(server, asked, TERMINATE, &json!({ "ids": [id] }))?;
+    let results = ask_for(wait.server, asked, TERMINATE, &json!({ "ids": [id] }))?;
     let result = &results["terminateRunResults"][0];
     if result["__typename"] != "TerminateRunSuccess" {
         let found = format!("`{}`", words(result));
         bail!(Finding::new("GraphQL `terminateRuns`", "`TerminateRunSuccess`", found));
     }
-    follow(server, what, id, "CANCELED")
+    follow(&Wait::start(wait.server), what, id, "CANCELED")
 }
 
 /// The error of a step, by its innermost cause.

@@ -15,7 +15,7 @@ use super::super::probe::Finding;
 use super::super::server::Server;
 use super::run::follow;
 use super::selector;
-use super::wait::until;
+use super::wait::Wait;
 
 const START_SCHEDULE: &str = "mutation ($selector: ScheduleSelector!) { \
     startSchedule(scheduleSelector: $selector) { __typename \
@@ -95,20 +95,20 @@ impl Ticking<'_> {
     }
 
     /// Waits for a tick and the success of the run that it asked for, and turns it off.
-    pub fn check(self, server: &Server, id: &str) -> Result<()> {
-        let run = self.run_of_tick(server)?;
-        self.stop(server, id)?;
-        follow(server, &self.words(), &run, "SUCCESS")
+    pub fn check(self, wait: &Wait<'_>, id: &str) -> Result<()> {
+        let run = self.run_of_tick(wait)?;
+        self.stop(wait.server, id)?;
+        follow(wait, &self.words(), &run, "SUCCESS")
     }
 
     /// Waits for a tick that asked for a run; the run's id.
-    fn run_of_tick(self, server: &Server) -> Result<String> {
+    fn run_of_tick(self, wait: &Wait<'_>) -> Result<String> {
         let (Self::Schedule(name) | Self::Sensor(name)) = self;
         let variables = json!({ "selector": selector::of(json!({ "name": name })) });
         let what = format!("tick of {}", self.words());
-        until(server, &what, "`SUCCESS`", || {
+        wait.until(&what, "`SUCCESS`", || {
             let asked = ("instigationStateOrError", "InstigationState");
-            let state = ask_for(server, asked, TICKS, &variables)?;
+            let state = ask_for(wait.server, asked, TICKS, &variables)?;
             let ticks = state["ticks"].as_array().map_or(&[][..], Vec::as_slice);
             Ok(look_at(&what, ticks)?)
         })

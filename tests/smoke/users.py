@@ -1,0 +1,117 @@
+"""Breaks of what users do: each leaves a Dagster that starts, serves its pages and answers queries. Made
+on a copy of a virtual environment; check.py runs them.
+
+What is changed is recorded anew, as if upstream had released it like that.
+"""
+
+import ast
+import shutil
+
+from consistency import record, site
+
+LUCK = "no such luck"
+RAISE = 'raise Exception("%s")' % LUCK
+
+
+def insert(name, function, statement=RAISE):
+    """A break: a statement at the start of each function of a name (or `Class.name`) in a file."""
+
+    def change(root):
+        path = site(root) / name
+        lines = path.read_text().split("\n")
+        tree = ast.parse("\n".join(lines))
+        scope, _, own = function.rpartition(".")
+        scopes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == scope]
+        found = [
+            node for within in (scopes if scope else [tree]) for node in ast.walk(within)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == own
+        ]
+        assert found, "no `%s` in %s" % (function, path)
+        for node in sorted(found, key=lambda node: -node.lineno):
+            first = node.body[0]
+            lines.insert(first.lineno - 1, " " * first.col_offset + statement)
+        path.write_text("\n".join(lines))
+        record(root, name)
+
+    return change
+
+
+def no_templates(root):
+    name = "dagster/_generate/templates"
+    shutil.rmtree(site(root) / name)
+    record(root, name)
+
+
+LAUNCHER = "dagster/_core/launcher/default_run_launcher.py"
+LOGS = "dagster/_core/storage/local_compute_log_manager.py"
+LOST = "yield CapturedLogContext(log_key); return"
+ERROR = "dagster_shared/error.py"
+UNEXPLAINED = "return cls(str(tb), [], None, None)"
+
+# As in check.py: how, the probe that must find it, and a word of the cause that it must say.
+BREAKS = {
+    "no run can be launched": (insert(LAUNCHER, "DefaultRunLauncher.launch_run"), "launch a run", LUCK),
+    "runs stay in their queue": (
+        insert("dagster/_daemon/run_coordinator/queued_run_coordinator_daemon.py",
+               "QueuedRunCoordinatorDaemon.run_iteration"), "launch a run", ["QUEUED", LUCK]),
+    "every mutation raises": (
+        insert("dagster_graphql/implementation/utils.py", "_fn"), "terminate a run", LUCK),
+    "events of runs cannot be read": (
+        insert("dagster_graphql/implementation/fetch_runs.py", "get_logs_for_run"), "run events", LUCK),
+    "what steps print is lost": (insert(LOGS, "LocalComputeLogManager.capture_logs", LOST), "captured logs", "stdout"),
+    "terminating does nothing": (
+        insert(LAUNCHER, "DefaultRunLauncher.terminate", "return True"), "terminate a run", "`CANCELED`"),
+    "errors without their causes": (
+        insert(ERROR, "SerializableErrorInfo.from_traceback", UNEXPLAINED), "failing run", "the shelf is full"),
+    "no process executes a step": (
+        insert("dagster/_core/executor/multiprocess.py", "MultiprocessExecutor.execute"), "launch a run", LUCK),
+    "no step is executed in the run's process": (
+        insert("dagster/_core/executor/in_process.py", "InProcessExecutor.execute"), "materialize an asset", LUCK),
+    "sensors raise": (
+        insert("dagster/_daemon/sensor.py", "execute_sensor_iteration"), "sensor", LUCK),
+    "schedules raise": (
+        insert("dagster/_scheduler/scheduler.py", "launch_scheduled_runs"), "schedule", LUCK),
+    "backfills raise": (
+        insert("dagster/_daemon/backfill.py", "execute_backfill_iteration"), "backfill", LUCK),
+    "wiping leaves all there": (
+        insert("dagster/_core/storage/event_log/sql_event_log.py", "SqlEventLogStorage.wipe_asset", "return"),
+        "wipe an asset", "none, one of run"),
+    "code is not loaded anew": (
+        insert("dagster/_core/workspace/context.py", "WorkspaceProcessContext.reload_code_location", "return"),
+        "reload", "added_job"),
+    "instance info raises": (insert("dagster/_cli/instance.py", "info_command"), "instance info", LUCK),
+    "an older database is not migrated": (
+        insert("dagster/_core/storage/runs/sqlite/sqlite_run_storage.py", "SqliteRunStorage.upgrade", "return"),
+        "instance migrate", "284a732df317"),
+    "migrations raise": (
+        insert("dagster/_core/storage/runs/sqlite/sqlite_run_storage.py", "SqliteRunStorage.upgrade"),
+        "instance migrate", LUCK),
+    "no templates of projects": (no_templates, "project scaffold", "status 1"),
+    "no run without a home": (insert("dagster/_cli/utils.py", "_get_temporary_instance"), "temporary instance", LUCK),
+    "run list raises": (insert("dagster/_cli/run.py", "run_list_command"), "run list", LUCK),
+    "debug export raises": (insert("dagster/_cli/debug.py", "export_command"), "debug export", LUCK),
+    "schedule list raises": (insert("dagster/_cli/schedule.py", "execute_list_command"), "schedule list", LUCK),
+    "sensor list raises": (insert("dagster/_cli/sensor.py", "execute_list_command"), "sensor list", LUCK),
+    "the debug webserver raises": (
+        insert("dagster_webserver/debug.py", "webserver_debug_command"), "debug webserver", LUCK),
+}
+
+# For the short form of check.py.
+SHORT = {"no run can be launched", "what steps print is lost", "migrations raise"}
+
+LAUNCHED = {
+    "launch a run", "terminate a run", "failing run", "materialize an asset", "materialize a partition", "sensor",
+    "schedule", "backfill",
+}
+
+# With these nothing may be red but what needs what is broken.
+ALONE = {
+    **{name: {probe} for name, (_, probe, _) in BREAKS.items()},
+    "no run can be launched": LAUNCHED,
+    "runs stay in their queue": LAUNCHED,
+    "every mutation raises": LAUNCHED | {"reload"},
+    "events of runs cannot be read": {"run events", "captured logs", "failing run", "materialize an asset"},
+    "no process executes a step": {"launch a run", "asset materialize", "job execute", "sys.executable"},
+    "no step is executed in the run's process": LAUNCHED - {"launch a run"} | {"temporary instance"},
+    "run list raises": {"run list", "instance migrate"},
+}
