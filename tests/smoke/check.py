@@ -395,7 +395,7 @@ ONLY = {
     "a process that outlives a command, without a mark": {"survivors"},
     "a command that exports PYTHONPATH": {"subprocess", "pipes", "code location"},
     "a command that exports PYTHONNOUSERSITE": {"subprocess", "pipes", "code location"},
-    "a command that hangs": {"dagster-webserver-debug --help"},
+    "a command that hangs": {"dagster-webserver-debug --help", "debug webserver"},
     "nothing installed": {"installed"},
     "a page that takes code from another host": {"web page", "ui files"},
     "a script that takes code from another host": {"ui files"},
