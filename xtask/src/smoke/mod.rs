@@ -58,7 +58,7 @@ use self::environment::Together;
 use self::places::Places;
 use self::probe::Job;
 use self::report::Report;
-use self::tree::{IMITATES, Tree};
+use self::tree::Tree;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::model::config;
@@ -185,12 +185,6 @@ pub fn smoke(
     }
     let failure = report.failure();
     Ok((report, failure))
-}
-
-/// Leaves a job out where the tree is an imitation.
-#[allow(dead_code)] // TODO-USERS
-fn only_of_dagster<'a>(context: &Context<'_>, job: Job<'a>) -> Job<'a> {
-    if context.tree.is_imitation() { job.left_out(IMITATES) } else { job }
 }
 
 /// All probes; what says most about what is wrong comes first, and is the headline.

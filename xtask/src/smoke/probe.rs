@@ -142,13 +142,6 @@ impl<'a> Job<'a> {
         self.cost
     }
 
-    /// The same probes, none of which is run.
-    #[allow(dead_code)] // TODO-USERS
-    pub fn left_out(self, why: &'static str) -> Self {
-        let names = self.names.clone();
-        Self::new(self.names, move || names.iter().map(|name| Probe::skipped(name, why)).collect())
-    }
-
     /// A single probe.
     pub fn one(
         name: impl Into<String>,
