@@ -41,6 +41,9 @@ const ENDS: [&str; 9] = [
     "CREDENTIALS",
 ];
 
+/// Where an agent is that holds keys: for git, which has nothing else to log in with.
+const AGENT: &str = "SSH_AUTH_SOCK";
+
 type Variable = (OsString, OsString);
 
 static KEPT: OnceLock<Vec<Variable>> = OnceLock::new();
@@ -108,15 +111,16 @@ pub fn get(name: &str) -> Option<&'static OsStr> {
     kept.find(|(kept, _)| kept == name).map(|(_, value)| value.as_os_str())
 }
 
-/// Variables that were taken out for a password in an address or a header, and that tell programs
-/// how to reach the network: for git, pip and flox, and for nothing of upstream's.
+/// Variables that were taken out for a password in an address or a header, or as the way to an
+/// agent, and that tell programs how to reach the network: for git, pip and flox, and for nothing
+/// of upstream's.
 pub fn settings() -> impl Iterator<Item = &'static Variable> {
     KEPT.get().into_iter().flatten().filter(|(name, _)| !is_secret(name))
 }
 
 /// Does a variable hold a credential?
 pub fn is_credential(name: &OsStr, value: &OsStr) -> bool {
-    !value.is_empty() && (is_secret(name) || has_password(value))
+    !value.is_empty() && (is_secret(name) || name == AGENT || has_password(value))
 }
 
 /// The file of this very program, even when it was built anew since.
@@ -182,6 +186,7 @@ mod tests {
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
             "AWS_SECRET_ACCESS_KEY",
             "npm_config_password",
+            "SSH_AUTH_SOCK",
         ] {
             assert!(is(name, "x"), "{name}");
             assert!(!is(name, ""), "{name}");
