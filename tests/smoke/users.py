@@ -5,6 +5,7 @@ What is changed is recorded anew, as if upstream had released it like that.
 """
 
 import ast
+import re
 import shutil
 
 from consistency import record, site
@@ -42,6 +43,29 @@ def no_templates(root):
     record(root, name)
 
 
+def main_script(root):
+    """The script that the page of the web UI loads last."""
+    build = site(root) / "dagster_webserver/webapp/build"
+    names = re.findall(r'src="[^"]*(/_next/static/chunks/main-[^"?]+\.js)', (build / "index.html").read_text())
+    assert names, "no script in the page of the web UI"
+    return build / names[-1][1:]
+
+
+def throws(root):
+    path = main_script(root)
+    path.write_text('setTimeout(() => { throw new Error("%s"); });\n%s' % (LUCK, path.read_text()))
+    record(root, str(path.relative_to(site(root))))
+
+
+def empty(root):
+    """On the page of a run only."""
+    path = main_script(root)
+    clears = 'setInterval(() => { if (/^.runs.[^/]/.test(location.pathname)) document.body.innerHTML = ""; }, 50);'
+    path.write_text(clears + "\n" + path.read_text())
+    record(root, str(path.relative_to(site(root))))
+
+
+ROOTS = "dagster_graphql/schema/roots/query.py"
 LAUNCHER = "dagster/_core/launcher/default_run_launcher.py"
 LOGS = "dagster/_core/storage/local_compute_log_manager.py"
 LOST = "yield CapturedLogContext(log_key); return"
@@ -94,10 +118,21 @@ BREAKS = {
     "sensor list raises": (insert("dagster/_cli/sensor.py", "execute_list_command"), "sensor list", LUCK),
     "the debug webserver raises": (
         insert("dagster_webserver/debug.py", "webserver_debug_command"), "debug webserver", LUCK),
+    "a query of the web UI raises": (
+        insert("dagster_graphql/schema/pipelines/pipeline.py", "GrapheneIPipelineSnapshotMixin.resolve_description"),
+        "ui queries", LUCK),
+    "a query of the web UI is never answered": (
+        insert(ROOTS, "GrapheneQuery.resolve_runsFeedOrError", "import time; time.sleep(1000)"), "ui queries",
+        ["`RunsFeedRootQuery`", "an answer within"]),
+    "a script of the web UI that raises": (throws, "browser", LUCK),
+    "a page of the web UI that stays empty": (empty, "browser", "`processes`"),
 }
 
 # For the short form of check.py.
-SHORT = {"no run can be launched", "what steps print is lost", "migrations raise"}
+SHORT = {
+    "no run can be launched", "what steps print is lost", "migrations raise", "a query of the web UI raises",
+    "a script of the web UI that raises",
+}
 
 LAUNCHED = {
     "launch a run", "terminate a run", "failing run", "materialize an asset", "materialize a partition", "sensor",
@@ -114,4 +149,6 @@ ALONE = {
     "no process executes a step": {"launch a run", "asset materialize", "job execute", "sys.executable"},
     "no step is executed in the run's process": LAUNCHED - {"launch a run"} | {"temporary instance"},
     "run list raises": {"run list", "instance migrate"},
+    "a query of the web UI raises": {"ui queries", "browser"},
+    "a query of the web UI is never answered": {"ui queries", "browser", "webserver end"},
 }

@@ -7,7 +7,7 @@ use semver::Version;
 use serde::Deserialize;
 
 use super::requirement::{Target, normalised};
-use super::upstreams_faults::{BrokenOperation, ForeignCode};
+use super::upstreams_faults::{BrokenOperation, ForeignCode, PageError};
 use crate::failure::Failure;
 
 /// The file's name, at the top of the repository.
@@ -71,6 +71,9 @@ pub struct Smoke {
     /// Operations of the web UI that upstream ships broken.
     #[serde(default)]
     pub broken_operations: Vec<BrokenOperation>,
+    /// Errors that its pages say in a browser.
+    #[serde(default)]
+    pub page_errors: Vec<PageError>,
     /// Code that the web UI may load from another host.
     #[serde(default)]
     pub foreign_code: Vec<ForeignCode>,
@@ -193,6 +196,7 @@ impl Config {
         anyhow::ensure!(is_catalog_name(&self.catalog.org), catalog_name_error(&self.catalog.org));
         BrokenOperation::check(&self.smoke.broken_operations)
             .context("in `[[smoke.broken_operations]]`")?;
+        PageError::check(&self.smoke.page_errors).context("in `[[smoke.page_errors]]`")?;
         ForeignCode::check(&self.smoke.foreign_code).context("in `[[smoke.foreign_code]]`")?;
         self.check_systems().context("in `catalog.systems`")?;
         self.check_names().context("in `nixpkgs`")?;

@@ -5,12 +5,28 @@ use anyhow::{Context as _, Result};
 use semver::Version;
 use serde::Deserialize;
 
+/// Characters of a text that says enough.
+const SHORTEST_TEXT: usize = 12;
+
 /// An operation of the web UI that upstream's own schema refuses.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrokenOperation {
     /// Its GraphQL name.
     pub operation: String,
+    /// First version of Dagster.
+    since: Version,
+    /// Last version of Dagster.
+    until: Version,
+    reason: String,
+}
+
+/// What pages of the web UI say in a browser that went wrong, and does not matter.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageError {
+    /// A part of it.
+    pub text: String,
     /// First version of Dagster.
     since: Version,
     /// Last version of Dagster.
@@ -46,6 +62,33 @@ impl ForeignCode {
     }
 }
 
+impl PageError {
+    pub fn covers(&self, version: &Version) -> bool {
+        (&self.since..=&self.until).contains(&version)
+    }
+
+    /// Says what is wrong with a list.
+    pub fn check(list: &[Self]) -> Result<()> {
+        for entry in list {
+            // A word or two would hide others.
+            anyhow::ensure!(
+                entry.text.trim().len() >= SHORTEST_TEXT,
+                "expected a `text` of {SHORTEST_TEXT} characters at least, found `{}`",
+                entry.text
+            );
+            check_range(&entry.since, &entry.until, &entry.reason)
+                .with_context(|| format!("in that of `{}`", entry.text))?;
+        }
+        Ok(())
+    }
+}
+
+fn check_range(since: &Version, until: &Version, reason: &str) -> Result<()> {
+    anyhow::ensure!(since <= until, "expected `since` before `until`, found {since} and {until}");
+    anyhow::ensure!(!reason.trim().is_empty(), "expected a `reason`, found none");
+    Ok(())
+}
+
 impl BrokenOperation {
     pub fn covers(&self, version: &Version) -> bool {
         (&self.since..=&self.until).contains(&version)
@@ -78,14 +121,7 @@ impl BrokenOperation {
             !self.operation.is_empty() && self.operation.bytes().all(is_part),
             "expected the name of a GraphQL operation"
         );
-        anyhow::ensure!(
-            self.since <= self.until,
-            "expected `since` before `until`, found {} and {}",
-            self.since,
-            self.until
-        );
-        anyhow::ensure!(!self.reason.trim().is_empty(), "expected a `reason`, found none");
-        Ok(())
+        check_range(&self.since, &self.until, &self.reason)
     }
 }
 
@@ -127,6 +163,22 @@ mod tests {
         for list in [vec![good.clone(), good], vec![entry("https://x", "")], vec![entry("x", "x")]]
         {
             assert!(ForeignCode::check(&list).is_err(), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn errors_of_pages_are_told_apart() {
+        let entry = |text: &str, reason: &str| PageError {
+            text: text.into(),
+            since: Version::new(1, 10, 0),
+            until: Version::new(1, 10, 21),
+            reason: reason.into(),
+        };
+        let good = entry("mismatched input", "x");
+        assert!(good.covers(&Version::new(1, 10, 21)) && !good.covers(&Version::new(1, 11, 0)));
+        assert!(PageError::check(&[good]).is_ok());
+        for bad in [entry("console", "x"), entry("mismatched input", " ")] {
+            assert!(PageError::check(&[bad.clone()]).is_err(), "{bad:?}");
         }
     }
 

@@ -31,13 +31,16 @@ pub fn ask_for(
     Ok(value)
 }
 
-fn data_of(mut answer: Value, what: &str) -> Result<Value, Finding> {
+/// The data of an answer, or what is wrong with it.
+pub fn data_of(mut answer: Value, what: &str) -> Result<Value, Finding> {
     let errors = answer["errors"].as_array().map_or(&[][..], Vec::as_slice);
     if let Some(error) = errors.first() {
         return Err(Finding::new(what, "no `errors`", one_line(&words(&error["message"]))));
     }
     if let Some(error) = python_error(&answer["data"]) {
-        return Err(Finding::new(what, "no `PythonError`", one_line(&words(&error["message"]))));
+        // Not every operation asks for the message.
+        let message = error.get("message").unwrap_or(error);
+        return Err(Finding::new(what, "no `PythonError`", one_line(&words(message))));
     }
     match answer.get_mut("data") {
         Some(data) if data.is_object() => Ok(data.take()),
@@ -84,6 +87,9 @@ mod tests {
         let deep = json!({ "data": { "runs": [{ "error":
             { "__typename": "PythonError", "message": "KeyError:\n  'a'\n" } }] } });
         assert_eq!(check(deep), wrong("no `PythonError`, found KeyError: 'a'"));
+        let bare = json!({ "data": { "runs": { "__typename": "PythonError" } } });
+        let found = "no `PythonError`, found {\"__typename\":\"PythonError\"}";
+        assert_eq!(check(bare), wrong(found));
         let errors = json!({ "errors": [{ "message": "Unknown field." }], "data": null });
         assert_eq!(check(errors), wrong("no `errors`, found Unknown field."));
         assert_eq!(check(json!({})), wrong("`data`, found `{}`"));

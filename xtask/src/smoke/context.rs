@@ -1,12 +1,13 @@
 //! What all probes of one run share.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use semver::Version;
 
 use super::budget::Budget;
+use super::documents::Documents;
 use super::environment::Together;
 use super::sandbox::Sandbox;
 use super::tree::Tree;
@@ -40,13 +41,40 @@ pub struct Context<'a> {
     pub together: Option<Together>,
     /// Two of them merged.
     pub pair: Option<Together>,
+    /// The probes that were asked for; none: all.
+    pub only: &'a [String],
     /// What one of the probes measures.
     pub closure: Mutex<Option<Closure>>,
+    /// What the scripts of the web UI ask for, once they were read.
+    pub documents: Mutex<Option<Arc<Documents>>>,
 }
 
 impl Context<'_> {
     pub fn version(&self) -> &Version {
         &self.tree.version
+    }
+
+    /// Was a probe asked for?
+    pub fn is_asked_for(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|own| own == name)
+    }
+
+    /// What the scripts of the web UI below a directory ask for. A tree has one UI.
+    pub fn documents(&self, dir: &Path) -> Result<Arc<Documents>> {
+        let mut known = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(documents) = &*known {
+            return Ok(Arc::clone(documents));
+        }
+        let documents = Arc::new(Documents::read(dir)?);
+        *known = Some(Arc::clone(&documents));
+        Ok(documents)
+    }
+
+    /// Operations of the web UI that upstream ships broken in this version.
+    pub fn broken_operations(&self) -> Vec<&str> {
+        let entries = self.limits.broken_operations.iter();
+        let of_this = entries.filter(|entry| entry.covers(self.version()));
+        of_this.map(|entry| &*entry.operation).collect()
     }
 
     pub fn sandbox(&self, probe: &str) -> Result<Sandbox> {

@@ -27,8 +27,18 @@ pub struct Definition {
     /// The fragments that it names itself.
     #[serde(skip)]
     pub spreads: BTreeSet<String>,
+    /// What an operation is given, in its order.
+    #[serde(skip)]
+    pub variables: Vec<Variable>,
     /// The script that it is in, below the UI's directory.
     pub script: String,
+}
+
+/// A variable of an operation, and its type, as `ids` and `[ID!]!`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    pub name: String,
+    pub kind: String,
 }
 
 /// What the scripts of a UI ask for.
@@ -111,6 +121,26 @@ impl Documents {
         }
         Ok(needed.into_values().collect())
     }
+}
+
+/// A document that asks for the type of every object, too, as the UI's client does. Braces in
+/// parentheses are values.
+pub fn with_types(document: &str) -> String {
+    let mut text = String::new();
+    let (mut depth, mut done) = (0usize, 0);
+    for (lexeme, place) in lexemes(document) {
+        match lexeme {
+            Lexeme::Mark(b'(') => depth += 1,
+            Lexeme::Mark(b')') => depth = depth.saturating_sub(1),
+            Lexeme::Mark(b'{') if depth == 0 => {
+                text.push_str(&document[done..place.end]);
+                text.push_str(" __typename ");
+                done = place.end;
+            }
+            _ => {}
+        }
+    }
+    text + &document[done..]
 }
 
 /// Collects the strings of arrays.
@@ -273,11 +303,54 @@ fn definitions(text: &str, script: &str) -> Option<Vec<Definition>> {
             kind,
             text: text[start.start..own.last()?.1.end].to_owned(),
             spreads: spreads.collect(),
+            variables: variables(own),
             script: script.to_owned(),
         });
         rest = after;
     }
     rest.is_empty().then_some(definitions)
+}
+
+/// The variables that a definition declares: `$name: Type`, each with or without more behind it.
+fn variables(lexemes: &[(Lexeme<'_>, Range<usize>)]) -> Vec<Variable> {
+    let mut variables = Vec::new();
+    // They are declared in parentheses before what is selected; nothing else there has a colon
+    // behind a `$name`.
+    let mut rest = lexemes.iter().map(|(lexeme, _)| *lexeme).peekable();
+    let mut depth = 0usize;
+    while let Some(lexeme) = rest.next() {
+        match lexeme {
+            Lexeme::Mark(b'{') if depth == 0 => break,
+            Lexeme::Mark(b'(') => depth += 1,
+            Lexeme::Mark(b')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let Lexeme::Mark(b'$') = lexeme else { continue };
+        let Some(Lexeme::Name(name)) = rest.next() else { continue };
+        if rest.next_if_eq(&Lexeme::Mark(b':')).is_none() {
+            continue;
+        }
+        let mut kind = String::new();
+        while let Some(lexeme) = rest.next_if(|lexeme| is_of_type(&kind, *lexeme)) {
+            match lexeme {
+                Lexeme::Name(name) => kind.push_str(name),
+                Lexeme::Mark(mark) => kind.push(char::from(mark)),
+                Lexeme::Spread | Lexeme::Text => {}
+            }
+        }
+        variables.push(Variable { name: name.to_owned(), kind });
+    }
+    variables
+}
+
+/// Does a type go on with a token?
+fn is_of_type(kind: &str, lexeme: Lexeme<'_>) -> bool {
+    match lexeme {
+        Lexeme::Name(_) => kind.bytes().all(|byte| byte == b'['),
+        Lexeme::Mark(b'[') => kind.bytes().all(|byte| byte == b'['),
+        Lexeme::Mark(b']' | b'!') => !kind.is_empty(),
+        _ => false,
+    }
 }
 
 /// The tokens up to the brace that closes the first one that is not inside of another bracket.
@@ -304,6 +377,29 @@ mod tests {
         let mut documents = Documents::default();
         documents.add("a.js", script);
         documents
+    }
+
+    #[test]
+    fn variables_have_types() {
+        let check = |text: &str, expect: &str| {
+            let documents = read(&format!("\"{text}\""));
+            let variables = documents.operations[0].variables.iter();
+            let found: Vec<String> =
+                variables.map(|variable| format!("{}: {}", variable.name, variable.kind)).collect();
+            assert_eq!(found.join(", "), expect, "{text}");
+        };
+        check("query A { a(x: 1) }", "");
+        check("query A($a: ID!, $b: [[B!]]!) { a(a: $a) }", "a: ID!, b: [[B!]]!");
+        check("query A($a:A=[{b:1}]$b:Int=3 $c:C@d(e:$f)){a}", "a: A, b: Int, c: C");
+    }
+
+    #[test]
+    fn types_are_asked_for() {
+        assert_eq!(
+            with_types("query A($a: A = {b: 1}) { a(b: {c: $a}) { ...F } } fragment F on T {f}"),
+            "query A($a: A = {b: 1}) { __typename  a(b: {c: $a}) { __typename  ...F } } \
+             fragment F on T { __typename f}"
+        );
     }
 
     /// Each operation with its fragments, then what could not be read.

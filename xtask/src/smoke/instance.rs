@@ -5,6 +5,7 @@ use super::context::Context;
 use super::daemon::{self, Daemon};
 use super::definitions::Definitions;
 use super::probe::{Job, Probe};
+use super::report::NOT_ASKED_FOR;
 use super::sandbox::stop;
 use super::server::{Served, Server, start};
 use super::tree::{IMITATES, Part};
@@ -46,7 +47,13 @@ fn both(context: &Context<'_>, part: &Part) -> Vec<Probe> {
         Some(last) if !last.has_passed() => Some(format!("it needs `{}`", last.name)),
         _ => None,
     };
-    probes.extend(with_daemon(&server, part, definitions, why_not));
+    let of_daemon: Vec<&str> =
+        [DAEMON].into_iter().chain(users::names()).chain([DAEMON_END]).collect();
+    if of_daemon.iter().any(|name| context.is_asked_for(name)) {
+        probes.extend(with_daemon(context, &server, part, definitions, why_not));
+    } else {
+        probes.extend(of_daemon.into_iter().map(|name| Probe::skipped(name, NOT_ASKED_FOR)));
+    }
     probes
         .push(Probe::run(SERVER_END, || stop(&server.sandbox, server.process, &WEBSERVER.what())));
     probes
@@ -54,6 +61,7 @@ fn both(context: &Context<'_>, part: &Part) -> Vec<Probe> {
 
 /// The probes of the daemon, and those of users unless there is a reason to skip them.
 fn with_daemon(
+    context: &Context<'_>,
     server: &Server,
     part: &Part,
     definitions: Definitions,
@@ -61,7 +69,7 @@ fn with_daemon(
 ) -> Vec<Probe> {
     let daemon = Daemon::new(&server.sandbox, part, definitions);
     let restart = || daemon.restart();
-    let users = why_not.is_none().then(|| Users::ask(server, &restart));
+    let users = why_not.is_none().then(|| Users::ask(context, part, server, &restart));
     let mut probes = vec![Probe::run(DAEMON, || daemon.start(Some(server.front())))];
     match users.filter(|_| probes[0].has_passed()) {
         Some(users) => probes.extend(users.probes()),

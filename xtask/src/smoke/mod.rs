@@ -56,8 +56,8 @@ use self::context::Context;
 pub use self::context::Last;
 use self::environment::Together;
 use self::places::Places;
-use self::probe::Job;
-use self::report::Report;
+use self::probe::{Job, Probe};
+use self::report::{NOT_ASKED_FOR, Report};
 use self::tree::Tree;
 use crate::failure::Failure;
 use crate::interrupt;
@@ -67,7 +67,7 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 24] = [
+pub const ONLY_OF_DAGSTER: [&str; 26] = [
     "migrations",
     "migrations of dagster",
     ui_operations::NAME,
@@ -90,6 +90,8 @@ pub const ONLY_OF_DAGSTER: [&str; 24] = [
     "sensor",
     "schedule",
     "backfill",
+    "ui queries",
+    users::BROWSER,
     "wipe an asset",
     "reload",
 ];
@@ -105,6 +107,10 @@ pub struct Options {
         value_delimiter = ','
     )]
     pub may_skip: Vec<String>,
+    /// Run this probe only, with those that it needs; may be given more than once. Such a test does
+    /// not pass
+    #[arg(long = "only", value_name = "PROBE")]
+    pub only: Vec<String>,
     /// Start no probe after one that failed
     #[arg(long)]
     pub fail_fast: bool,
@@ -145,7 +151,9 @@ pub fn smoke(
         scratch: dir,
         checkout,
         last,
+        only: &options.only,
         closure: Mutex::new(None),
+        documents: Mutex::new(None),
     };
     let before = descendants::now();
     let run = |jobs: &[Job<'_>]| runner::run_all(jobs, &context.budget, options.fail_fast);
@@ -153,7 +161,9 @@ pub fn smoke(
         Ok(()) => {
             let jobs = jobs(&context);
             anyhow::ensure!(!jobs.is_empty(), "no probe fits `{}`", tree.name);
+            let (jobs, others) = selected(jobs, &options.only)?;
             let mut probes = run(&jobs);
+            probes.extend(others.iter().flat_map(|job| job.skipped(NOT_ASKED_FOR)));
             probes.push(survivors::probe(&before, &context.budget));
             probes
         }
@@ -170,21 +180,45 @@ pub fn smoke(
         took: start.elapsed(),
         probes,
         closure,
-        may_skip: options.may_skip.clone(),
+        // Not every machine has one. The report says so.
+        may_skip: options.may_skip.iter().cloned().chain([users::BROWSER.to_owned()]).collect(),
         is_interrupted: interrupt::is_set(),
         logs: None,
     };
     if report.has_passed() {
         let seconds = report.took.as_secs_f64();
-        let skipped = report.probes.iter().filter(|probe| !probe.has_passed()).count();
-        let passed = report.probes.len() - skipped;
-        let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
+        let (passed, skipped): (Vec<&Probe>, Vec<&Probe>) =
+            report.probes.iter().partition(|probe| probe.has_passed());
+        let passed = passed.len();
+        let skipped = match &skipped[..] {
+            [] => String::new(),
+            [one] => format!(", `{}` skipped", one.name),
+            some => format!(", {} skipped", some.len()),
+        };
         ui::step("Passed", format!("`{}`: {passed} probes in {seconds:.1} s{skipped}", tree.name));
     } else if !report.is_interrupted || options.logs.is_some() {
         report.logs = Some(places.keep(options.logs.as_deref(), &tree.name));
     }
     let failure = report.failure();
     Ok((report, failure))
+}
+
+/// The jobs with probes of some names, and the others. All, where no name is given.
+///
+/// # Errors
+/// When no probe has a name.
+fn selected<'a>(jobs: Vec<Job<'a>>, only: &[String]) -> Result<(Vec<Job<'a>>, Vec<Job<'a>>)> {
+    let has = |name: &String| jobs.iter().any(|job| job.names().contains(name));
+    if let Some(name) = only.iter().find(|name| !has(name)) {
+        let names = jobs.iter().flat_map(Job::names).map(|name| format!("`{name}`"));
+        let names = names.collect::<Vec<_>>().join(", ");
+        return Err(Failure::usage(format!("there is no probe `{name}`"))
+            .hint(format!("there are {names}"))
+            .into());
+    }
+    let is_asked_for =
+        |job: &Job<'_>| only.is_empty() || job.names().iter().any(|name| only.contains(name));
+    Ok(jobs.into_iter().partition(is_asked_for))
 }
 
 /// All probes; what says most about what is wrong comes first, and is the headline.

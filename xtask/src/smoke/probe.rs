@@ -138,6 +138,10 @@ impl<'a> Job<'a> {
         self
     }
 
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     pub fn cost(&self) -> u32 {
         self.cost
     }

@@ -8,9 +8,13 @@ use semver::Version;
 use super::probe::{Finding, Outcome, Probe};
 use crate::failure::Failure;
 use crate::model::closure::Closure;
+use crate::ui;
 
 /// Why there is nothing to say of a probe that was cut off.
 pub const INTERRUPTED: &str = "this program was told to end";
+
+/// Why a probe did not run where others were named.
+pub const NOT_ASKED_FOR: &str = "others were asked for";
 
 /// Everything about one tree.
 #[derive(Debug)]
@@ -58,12 +62,16 @@ impl Report {
             }
             _ => None,
         });
-        failed.flatten().map(ToString::to_string).chain(skipped).collect()
+        let left_out = match self.probes.iter().filter(|probe| is_left_out(probe)).count() {
+            0 => None,
+            count => Some(format!("{} not asked for", ui::count(count, "probe"))),
+        };
+        failed.flatten().map(ToString::to_string).chain(skipped).chain(left_out).collect()
     }
 
     /// Is it a problem that a probe was skipped?
     pub fn had_to_run(&self, probe: &Probe) -> bool {
-        !self.is_interrupted && !self.may_skip.contains(&probe.name)
+        !self.is_interrupted && !self.may_skip.contains(&probe.name) && !is_left_out(probe)
     }
 
     /// The error of a tree whose probes did not all pass, or not all run.
@@ -89,6 +97,10 @@ impl Report {
             None => failure,
         })
     }
+}
+
+fn is_left_out(probe: &Probe) -> bool {
+    matches!(&probe.outcome, Outcome::Skipped(why) if why == NOT_ASKED_FOR)
 }
 
 /// Findings, a line each.
@@ -147,6 +159,15 @@ mod tests {
             hint: what each command wrote is in `/tmp/x`
         "#]]
         .assert_eq(&crate::failure::render(&report.failure().unwrap().into()));
+        report.probes = vec![good(), Probe::skipped("b", NOT_ASKED_FOR)];
+        let failure = crate::failure::render(&report.failure().unwrap().into());
+        assert!(failure.contains("`combined` failed: 1 probe not asked for"), "{failure}");
+        report.probes = vec![
+            good(),
+            Probe::skipped("closure", "no store"),
+            Probe::skipped("web page", "it needs `webserver`"),
+            probe("b", Outcome::Failed(vec![wrong("`1!0+dev`"), wrong("`2`")])),
+        ];
         report.is_interrupted = true;
         report.logs = None;
         report.probes.push(probe("c", Outcome::Interrupted));

@@ -61,7 +61,9 @@ impl Fake {
             last: None,
             together: None,
             pair: None,
+            only: &[],
             closure: Mutex::new(None),
+            documents: Mutex::new(None),
         };
         let part = &tree.parts[0];
         let mut jobs = vec![Job::one("commands", |_| part.check_commands(tree))];

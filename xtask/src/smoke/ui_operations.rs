@@ -41,16 +41,12 @@ fn check(context: &Context<'_>, dir: &Path, python: &Python) -> Checked {
         let found = "no such directory";
         return Ok(Err(vec![Finding::new(format!("`{}`", dir.display()), "the web UI", found)]));
     }
-    let documents = Documents::read(dir)?;
+    let documents = context.documents(dir)?;
     if documents.operations.is_empty() {
         let what = format!("{} scripts of the web UI", documents.scripts);
         return Ok(Err(vec![Finding::new(what, "GraphQL operations", "none")]));
     }
-    let broken = context.limits.broken_operations.iter();
-    let broken: Vec<&str> = broken
-        .filter(|entry| entry.covers(context.version()))
-        .map(|entry| &*entry.operation)
-        .collect();
+    let broken = context.broken_operations();
     let sandbox = context.sandbox(NAME)?;
     let (operations, mut unchecked) = resolved(&documents);
     let fragments: BTreeMap<&str, &str> =
@@ -66,7 +62,7 @@ fn check(context: &Context<'_>, dir: &Path, python: &Python) -> Checked {
         Err(finding) => return Ok(Err(vec![finding])),
     };
     unchecked.extend(answer.unchecked);
-    unchecked.extend(documents.unread);
+    unchecked.extend(documents.unread.iter().cloned());
     Ok(if answer.problems.is_empty() {
         Ok(words(answer.count, broken.len(), &unchecked, &answer.mended))
     } else {

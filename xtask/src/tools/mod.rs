@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod archive;
+pub mod browser;
 pub mod cache;
 pub mod command;
 pub mod confine;

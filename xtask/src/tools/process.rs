@@ -9,7 +9,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -68,10 +68,22 @@ pub struct Process {
 impl Spec {
     /// Starts the process.
     pub fn start(&self) -> Result<Process> {
+        let stdout = create(&stdout_of(&self.log))?;
+        self.start_between(Stdio::null(), stdout.into())
+    }
+
+    /// Starts the process with pipes in the place of its stdin and stdout; the log of the latter is
+    /// empty.
+    pub fn start_with_pipes(&self) -> Result<(Process, ChildStdin, ChildStdout)> {
+        create(&stdout_of(&self.log))?;
+        let mut process = self.start_between(Stdio::piped(), Stdio::piped())?;
+        let stdin = process.child.stdin.take().context("it has no stdin")?;
+        let stdout = process.child.stdout.take().context("it has no stdout")?;
+        Ok((process, stdin, stdout))
+    }
+
+    fn start_between(&self, stdin: Stdio, stdout: Stdio) -> Result<Process> {
         descendants::adopt_orphans();
-        let create = |path: PathBuf| {
-            File::create(&path).with_context(|| format!("failed to write `{}`", path.display()))
-        };
         let mark = Mark::next();
         let mut command = match &self.access {
             Some(access) => confine::command(&self.program, access),
@@ -83,9 +95,9 @@ impl Spec {
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .env(descendants::VARIABLE, mark.value())
             .current_dir(&self.dir)
-            .stdin(Stdio::null())
-            .stdout(create(stdout_of(&self.log))?)
-            .stderr(create(stderr_of(&self.log))?);
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(create(&stderr_of(&self.log))?);
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = descendants::marking(mark, || match &self.access {
             Some(access) => confine::spawn(&mut command, access),
@@ -237,6 +249,10 @@ impl Drop for Process {
         let _ = self.child.try_wait();
         self.mark.release();
     }
+}
+
+fn create(path: &Path) -> Result<File> {
+    File::create(path).with_context(|| format!("failed to write `{}`", path.display()))
 }
 
 /// Where the stdout of a log goes.

@@ -5,6 +5,7 @@ import time
 
 from dagster import (
     AssetCheckResult,
+    ConfigurableResource,
     Definitions,
     IOManager,
     RunRequest,
@@ -35,6 +36,12 @@ class Full(IOManager):
 @io_manager(description="Keeps nothing.")
 def full():
     return Full()
+
+
+class Note(ConfigurableResource):
+    """Something written down."""
+
+    text: str = "42"
 
 
 @asset(group_name="numbers", description="The answer.")
@@ -131,8 +138,9 @@ def turn_back(context):
 defs = Definitions(
     assets=[answer, twice, paint],
     asset_checks=[even],
-    jobs=[nested, processes, endless, full_shelf, define_asset_job("answer_job", "answer")],
+    jobs=[nested, processes, endless, full_shelf, define_asset_job("answer_job", "answer"), define_asset_job("paint_job", "paint")],
     schedules=[every_minute],
     sensors=[once, turn_back],
     executor=in_process_executor,
+    resources={"note": Note()},
 )

@@ -8,23 +8,32 @@
 mod asset;
 mod backfill;
 mod location;
+mod pages;
+mod queries;
 mod run;
 mod selector;
 mod tick;
 mod wait;
 
-use anyhow::{Result, bail};
+use std::path::PathBuf;
 
+use anyhow::{Context as _, Result, bail};
+
+use self::queries::Known;
 use self::run::Launch;
 use self::tick::Ticking;
 use self::wait::Wait;
+use super::context::Context;
 use super::probe::{Finding, Probe, checked};
+use super::report::NOT_ASKED_FOR;
 use super::server::Server;
+use super::tree::Part;
+use crate::tools::browser;
 
 /// A probe: its name, that of the one it needs, what it does.
 type Step = (&'static str, Option<&'static str>, fn(&Users<'_>, &Wait<'_>) -> Result<String>);
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 14] = [
     ("launch a run", None, launch_a_run),
     ("run events", Some("launch a run"), run_events),
     ("captured logs", Some("launch a run"), captured_logs),
@@ -35,13 +44,19 @@ const STEPS: [Step; 12] = [
     ("sensor", None, sensor),
     ("schedule", None, schedule),
     ("backfill", None, see_backfill),
+    ("ui queries", Some("failing run"), ui_queries),
+    (BROWSER, Some("launch a run"), in_a_browser),
     // From here on things are taken away.
     ("wipe an asset", Some("materialize an asset"), wipe_an_asset),
     ("reload", None, reload),
 ];
 
+/// These end what would go on.
+const ENDING: [&str; 4] = ["terminate a run", "sensor", "schedule", "backfill"];
+
 const SCHEDULE: Ticking<'_> = Ticking::Schedule("every_minute");
 const SENSOR: Ticking<'_> = Ticking::Sensor("once");
+pub const BROWSER: &str = "browser";
 /// Partitions of asset `paint` that are backfilled.
 const BACKFILLED: [&str; 2] = ["green", "blue"];
 
@@ -50,6 +65,9 @@ type Asked = Result<String, Finding>;
 
 /// Users at work, and what goes on since they asked for it.
 pub struct Users<'a> {
+    context: &'a Context<'a>,
+    part: &'a Part,
+    browser: Option<PathBuf>,
     server: &'a Server,
     /// Ends the daemon and starts it again.
     restart_daemon: &'a dyn Fn() -> Result<()>,
@@ -69,10 +87,18 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 impl<'a> Users<'a> {
     /// Asks for everything that the daemon will see to.
-    pub fn ask(server: &'a Server, restart_daemon: &'a dyn Fn() -> Result<()>) -> Self {
+    pub fn ask(
+        context: &'a Context<'a>,
+        part: &'a Part,
+        server: &'a Server,
+        restart_daemon: &'a dyn Fn() -> Result<()>,
+    ) -> Self {
         let launch = |what: &Launch<'_>| asked("a run", run::launch(server, what));
         let schedule = SCHEDULE.start(server).and_then(|id| tick::turn_back(server).map(|()| id));
         Self {
+            context,
+            part,
+            browser: browser::find(),
             server,
             restart_daemon,
             schedule: asked("a schedule", schedule),
@@ -90,12 +116,22 @@ impl<'a> Users<'a> {
     pub fn probes(&self) -> Vec<Probe> {
         let wait = Wait::start(self.server);
         let mut probes: Vec<Probe> = Vec::new();
+        let is_asked_for = |name: &str| self.context.is_asked_for(name);
         for (name, needs, step) in STEPS {
+            let mut after = STEPS.iter().filter(|(_, needs, _)| *needs == Some(name));
+            let is_needed = after.any(|(name, ..)| is_asked_for(name)) || ENDING.contains(&name);
+            if !is_asked_for(name) && !is_needed {
+                probes.push(Probe::skipped(name, NOT_ASKED_FOR));
+                continue;
+            }
             let has_passed = |needs: &&str| {
                 probes.iter().any(|probe| probe.name == *needs && probe.has_passed())
             };
             probes.push(match needs.filter(|needs| !has_passed(needs)) {
                 Some(needs) => Probe::skipped(name, format!("it needs `{needs}`")),
+                None if name == BROWSER && self.browser.is_none() => {
+                    Probe::skipped(name, "no Chromium or Chrome is on PATH")
+                }
                 None => Probe::run(name, || checked(step(self, &wait))),
             });
         }
@@ -157,7 +193,7 @@ fn failing_run(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     let run = id(&users.full_shelf)?;
     run::follow(wait, "`full_shelf`", run, "FAILURE")?;
     let error = run::error(&run::events(wait.server, run)?).unwrap_or_default();
-    let expected = "the shelf is full";
+    let expected = queries::EXPECTED_ERROR;
     if !error.contains(expected) {
         let what = "error of a run whose IO manager raises";
         bail!(Finding::new(what, format!("`{expected}`"), format!("`{error}`")));
@@ -201,6 +237,26 @@ fn see_backfill(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     (users.restart_daemon)()?;
     backfill::follow(&Wait::start(wait.server), backfill)?;
     Ok(format!("{} partitions, by a daemon that was restarted", BACKFILLED.len()))
+}
+
+/// With something of everything on the instance.
+fn ui_queries(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
+    let dir = users.part.web_ui().context("there is no web UI")?;
+    let documents = users.context.documents(&dir)?;
+    let runs = [&users.processes, &users.full_shelf, &users.asset, &users.partition];
+    let runs =
+        runs.into_iter().map(|run| id(run).map(str::to_owned)).collect::<Result<Vec<_>>>()?;
+    let log_key = run::log_key(&runs[0], &run::events(wait.server, &runs[0])?)?;
+    let known = Known { runs, backfill: id(&users.backfill)?.to_owned(), log_key };
+    queries::check(users.server, &documents, &known, &users.context.broken_operations())
+}
+
+fn in_a_browser(users: &Users<'_>, _: &Wait<'_>) -> Result<String> {
+    let browser = users.browser.as_ref().context("there is no browser")?;
+    let errors = users.context.limits.page_errors.iter();
+    let known = errors.filter(|error| error.covers(users.context.version()));
+    let known: Vec<&str> = known.map(|error| &*error.text).collect();
+    pages::check(users.server, browser, id(&users.processes)?, &known)
 }
 
 fn wipe_an_asset(users: &Users<'_>, _: &Wait<'_>) -> Result<String> {

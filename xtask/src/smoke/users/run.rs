@@ -112,13 +112,20 @@ pub fn check_events(
     Err(Finding::new(format!("events of {what}"), wrong, names.join(" ")))
 }
 
+/// The key of what a step of a run wrote.
+pub fn log_key(id: &str, events: &[Value]) -> Result<Vec<String>, Finding> {
+    match events.iter().find_map(|event| event["fileKey"].as_str()) {
+        Some(key) => Ok([id, "compute_logs", key].map(str::to_owned).to_vec()),
+        None => {
+            Err(Finding::new("captured logs", "`LogsCapturedEvent`", "no event with their key"))
+        }
+    }
+}
+
 /// What a step of a run wrote: stdout and stderr.
 pub fn captured(server: &Server, id: &str, events: &[Value]) -> Result<[String; 2]> {
-    let what = "GraphQL `capturedLogs`";
-    let Some(key) = events.iter().find_map(|event| event["fileKey"].as_str()) else {
-        bail!(Finding::new(what, "`LogsCapturedEvent`", "no event with a key of them"));
-    };
-    let logs = ask(server, what, CAPTURED, &json!({ "key": [id, "compute_logs", key] }))?;
+    let key = log_key(id, events)?;
+    let logs = ask(server, "GraphQL `capturedLogs`", CAPTURED, &json!({ "key": key }))?;
     Ok(["stdout", "stderr"].map(|of| logs["capturedLogs"][of].as_str().unwrap_or_default().into()))
 }
 

@@ -1,0 +1,284 @@
+//! The queries of the web UI, sent as it sends them: every one in its scripts whose variables can
+//! be filled with what the instance has, for each job, run, schedule and so on. Valid is not
+//! enough, a resolver may raise, or never come back.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+use super::super::api::{ask, data_of, words};
+use super::super::documents::{Definition, Documents, Variable, with_types};
+use super::super::probe::Finding;
+use super::super::server::Server;
+use super::selector;
+
+const FACTS: &str = "query ($run: ID!, $schedule: InstigationSelector!) { \
+    repositoriesOrError { ... on RepositoryConnection { nodes { id } } } \
+    runOrError(runId: $run) { ... on Run { pipelineSnapshotId } } \
+    instigationStateOrError(instigationSelector: $schedule) { ... on InstigationState { \
+    id ticks(limit: 1) { tickId timestamp } } } }";
+
+/// What the definitions of `python/users.py` have.
+const JOBS: [&str; 6] =
+    ["nested", "processes", "endless", "full_shelf", "answer_job", "__ASSET_JOB"];
+/// How many of each thing the UI asks for at once.
+const LIMIT: u32 = 25;
+/// Why a run of them fails.
+pub const EXPECTED_ERROR: &str = "the shelf is full";
+/// Problems that are told one by one.
+const SHOWN: usize = 8;
+/// Queries that are named for one of them.
+const NAMED: usize = 3;
+
+/// What is on the instance that can be asked about.
+pub struct Known {
+    /// Runs that succeeded, failed, and so on.
+    pub runs: Vec<String>,
+    pub backfill: String,
+    /// Of what a step of a run wrote.
+    pub log_key: Vec<String>,
+}
+
+/// What its server says of it.
+struct Facts {
+    repository: Value,
+    snapshot: Value,
+    state: Value,
+    tick: Value,
+    tick_timestamp: Value,
+}
+
+/// Sends every query; those that upstream ships broken aside. Says how many.
+pub fn check(
+    server: &Server,
+    documents: &Documents,
+    known: &Known,
+    broken: &[&str],
+) -> Result<String> {
+    let facts = Facts::ask(server, known)?;
+    let mut problems: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let (mut sent, mut unsent) = (0, Vec::new());
+    let queries = documents.operations.iter().filter(|own| own.kind == "query");
+    for query in queries.filter(|own| !broken.contains(&own.name.as_str())) {
+        let Ok(fragments) = documents.needed_by(query) else { continue };
+        let text = text_of(query, &fragments);
+        let cases = match cases(query, known, &facts) {
+            Ok(cases) => cases,
+            Err(variable) => {
+                unsent.push(format!("`{}` (`{variable}`)", query.name));
+                continue;
+            }
+        };
+        sent += 1;
+        for variables in cases {
+            let request = json!({
+                "operationName": query.name, "query": text, "variables": variables,
+            });
+            let what = || format!("query `{}` of the web UI with {variables}", query.name);
+            let mut answer = server.graphql(&request).with_context(what)?;
+            forget_expected(&mut answer);
+            let problem = match data_of(answer, &query.name) {
+                Err(finding) => format!("expected {}, found {}", finding.expected, finding.found),
+                Ok(data) => match not_found(&data) {
+                    Some(kind) => format!("expected what {variables} is about, found `{kind}`"),
+                    None => continue,
+                },
+            };
+            let names = problems.entry(problem).or_default();
+            if !names.contains(&query.name.as_str()) {
+                names.push(&query.name);
+            }
+        }
+    }
+    if problems.is_empty() {
+        let unsent = match unsent.len() {
+            0 => String::new(),
+            count => format!(", {count} not, for want of a value: {}", unsent.join(", ")),
+        };
+        return Ok(format!("{sent} queries are answered{unsent}"));
+    }
+    let shown: Vec<String> = problems
+        .iter()
+        .take(SHOWN)
+        .map(|(problem, names)| {
+            let more = names.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let names = names.iter().take(NAMED).map(|name| format!("`{name}`"));
+            format!("{}{more}: {problem}", names.collect::<Vec<_>>().join(", "))
+        })
+        .collect();
+    let count = problems.len();
+    let more = if count > SHOWN { format!("; {} more", count - SHOWN) } else { String::new() };
+    let what = format!("{sent} queries of the web UI");
+    bail!(Finding::new(what, "an answer without an error to each", shown.join("; ") + &more))
+}
+
+impl Facts {
+    fn ask(server: &Server, known: &Known) -> Result<Self> {
+        let run = known.runs.first().context("no run is known")?;
+        let schedule = selector::of(json!({ "name": "every_minute" }));
+        let variables = json!({ "run": run, "schedule": schedule });
+        let mut data = ask(server, "what is on the instance", FACTS, &variables)?;
+        let state = &mut data["instigationStateOrError"];
+        let tick = state["ticks"][0].take();
+        Ok(Self {
+            state: state["id"].take(),
+            tick: tick["tickId"].clone(),
+            tick_timestamp: tick["timestamp"].as_f64().map_or(Value::Null, |at| json!(at as i64)),
+            repository: data["repositoriesOrError"]["nodes"][0]["id"].take(),
+            snapshot: data["runOrError"]["pipelineSnapshotId"].take(),
+        })
+    }
+}
+
+fn text_of(query: &Definition, fragments: &[&Definition]) -> String {
+    let texts = std::iter::once(query).chain(fragments.iter().copied());
+    texts.map(|own| with_types(&own.text)).collect::<Vec<_>>().join("\n")
+}
+
+/// The variables of a query, once for each thing that it can be asked about. `Err`: one that must
+/// be given and has no known value.
+fn cases(query: &Definition, known: &Known, facts: &Facts) -> Result<Vec<Value>, String> {
+    let mut values = Vec::new();
+    for variable in &query.variables {
+        match known.values(query, variable, facts) {
+            Some(some) => values.push((&variable.name, some)),
+            None if variable.kind.ends_with('!') => return Err(variable.name.clone()),
+            None => {}
+        }
+    }
+    let count = values.iter().map(|(_, some)| some.len()).max().unwrap_or(1);
+    let case = |at: usize| {
+        let pairs =
+            values.iter().map(|(name, some)| ((*name).clone(), some[at % some.len()].clone()));
+        Value::Object(pairs.collect())
+    };
+    Ok((0..count).map(case).collect())
+}
+
+impl Known {
+    /// Values of a variable, by what the UI puts into one of its type and name. At least one, all
+    /// of which exist.
+    fn values(&self, query: &Definition, variable: &Variable, facts: &Facts) -> Option<Vec<Value>> {
+        let base = variable.kind.trim_matches(['[', ']', '!']);
+        let of = selector::of;
+        let values = match base {
+            "PipelineSelector" | "JobOrPipelineSelector" if is_of_partition(query) => {
+                vec![of(json!({ "pipelineName": "paint_job" }))]
+            }
+            "PipelineSelector" | "JobOrPipelineSelector" => {
+                JOBS.map(|job| of(json!({ "pipelineName": job }))).to_vec()
+            }
+            "RepositorySelector" => vec![of(json!({}))],
+            "GraphSelector" => vec![of(json!({ "graphName": "nested" }))],
+            "ScheduleSelector" => vec![of(json!({ "scheduleName": "every_minute" }))],
+            "SensorSelector" => vec![of(json!({ "sensorName": "once" }))],
+            "InstigationSelector" => {
+                let is_about = |what: &str| query.name.contains(what);
+                let names = [("every_minute", "Sensor"), ("once", "Schedule")].into_iter();
+                let names = names.filter(|(_, other)| !is_about(other) && !has_tick(query));
+                let names: Vec<&str> = names.map(|(name, _)| name).collect();
+                let names = if names.is_empty() { vec!["every_minute"] } else { names };
+                names.into_iter().map(|name| of(json!({ "name": name }))).collect()
+            }
+            "ResourceSelector" => vec![of(json!({ "resourceName": "note" }))],
+            "AssetGroupSelector" => vec![of(json!({ "groupName": "numbers" }))],
+            "AssetKeyInput" => {
+                let has = |name: &str| query.variables.iter().any(|own| own.name == name);
+                let keys: &[&str] = match () {
+                    () if has("checkName") => &["answer"],
+                    () if is_of_partition(query) => &["paint"],
+                    () => &["answer", "paint"],
+                };
+                keys.iter().map(|key| json!({ "path": [key] })).collect()
+            }
+            "AssetCheckHandleInput" => {
+                vec![json!({ "assetKey": { "path": ["answer"] }, "name": "even" })]
+            }
+            "RunsFilter" => vec![json!({}), json!({ "statuses": ["FAILURE"] })],
+            "RunsFeedView" => ["ROOTS", "RUNS", "BACKFILLS"].map(Value::from).to_vec(),
+            "AssetEventHistoryEventTypeSelector" => vec![json!("MATERIALIZATION")],
+            _ => self.named(query, &variable.name, facts)?,
+        };
+        // A list that is one by itself is of one thing.
+        let is_list = variable.kind.starts_with('[') && !values[0].is_array();
+        Some(if is_list { values.into_iter().map(|one| json!([one])).collect() } else { values })
+    }
+
+    /// Values of a variable whose type says nothing of them.
+    fn named(&self, query: &Definition, name: &str, facts: &Facts) -> Option<Vec<Value>> {
+        let location = || selector::of(json!({}))["repositoryLocationName"].clone();
+        let one = match name {
+            "runId" => return Some(self.runs.iter().cloned().map(Value::from).collect()),
+            "backfillId" => json!(self.backfill),
+            "logKey" => json!(self.log_key),
+            "repositoryID" => facts.repository.clone(),
+            "snapshotId"
+                if !query.variables.iter().any(|other| other.kind == "PipelineSelector") =>
+            {
+                facts.snapshot.clone()
+            }
+            "tickId" => facts.tick.clone(),
+            "tickTimestamp" => facts.tick_timestamp.clone(),
+            "id" if query.name == "ScheduleStateQuery" => facts.state.clone(),
+            "limit" => json!(LIMIT),
+            "checkName" => json!("even"),
+            "pipelineName" | "jobName" if is_of_partition(query) => json!("paint_job"),
+            "pipelineName" | "jobName" => json!("nested"),
+            "repositoryName" => selector::of(json!({}))["repositoryName"].clone(),
+            "repositoryLocationName" | "locationName" => location(),
+            "name" if query.name.contains("Location") => location(),
+            "name" | "handleID" => json!("speak"),
+            "rootHandleID" => json!(""),
+            "partition" | "partitionKey" | "partitionName" => json!("red"),
+            "partitions" | "partitionNames" => json!(["red"]),
+            "partitionSetName" => json!("paint_job_partition_set"),
+            "runConfigData" => json!("{}"),
+            "mode" => json!("default"),
+            "dagsterTypeName" => json!("Int"),
+            "tagKeys" => json!(["dagster/partition"]),
+            "timestamp" => json!("0"),
+            "concurrencyKey" | "pool" => json!("pool"),
+            _ => return None,
+        };
+        (!one.is_null()).then(|| vec![one])
+    }
+}
+
+fn has_tick(query: &Definition) -> bool {
+    query.variables.iter().any(|variable| variable.name == "tickId")
+}
+
+/// Is it about a partition of an asset?
+fn is_of_partition(query: &Definition) -> bool {
+    query.name.contains("Partition")
+        || query.variables.iter().any(|variable| variable.name.contains("artition"))
+}
+
+/// Takes away the errors of the run that must fail.
+fn forget_expected(value: &mut Value) {
+    match value {
+        Value::Object(fields)
+            if fields.get("__typename").is_some_and(|name| name == "PythonError")
+                && json!(fields).to_string().contains(EXPECTED_ERROR) =>
+        {
+            *value = Value::Null;
+        }
+        Value::Object(fields) => fields.values_mut().for_each(forget_expected),
+        Value::Array(items) => items.iter_mut().for_each(forget_expected),
+        _ => {}
+    }
+}
+
+/// The first type in an answer that says that there is no such thing.
+fn not_found(value: &Value) -> Option<String> {
+    match value {
+        Value::Object(fields) => match fields.get("__typename").and_then(Value::as_str) {
+            Some(name) if name.ends_with("NotFoundError") => Some(words(&json!(name))),
+            _ => fields.values().find_map(not_found),
+        },
+        Value::Array(items) => items.iter().find_map(not_found),
+        _ => None,
+    }
+}
