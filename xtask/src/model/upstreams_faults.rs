@@ -178,7 +178,7 @@ mod tests {
         assert!(good.covers(&Version::new(1, 10, 21)) && !good.covers(&Version::new(1, 11, 0)));
         assert!(PageError::check(&[good]).is_ok());
         for bad in [entry("console", "x"), entry("mismatched input", " ")] {
-            assert!(PageError::check(&[bad.clone()]).is_err(), "{bad:?}");
+            assert!(PageError::check(std::slice::from_ref(&bad)).is_err(), "{bad:?}");
         }
     }
 
