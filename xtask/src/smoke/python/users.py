@@ -101,7 +101,8 @@ def processes():
 
 
 @op
-def sleep():
+def sleep(context):
+    context.log.info("asleep")
     time.sleep(3600)
 
 

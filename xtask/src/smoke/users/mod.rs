@@ -185,7 +185,7 @@ fn captured_logs(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
 }
 
 fn terminate_a_run(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
-    run::terminate(wait, "`endless`", id(&users.endless)?)?;
+    run::terminate(wait, "`endless`", id(&users.endless)?, "asleep")?;
     Ok("job `endless` is canceled".to_owned())
 }
 

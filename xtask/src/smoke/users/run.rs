@@ -129,9 +129,19 @@ pub fn captured(server: &Server, id: &str, events: &[Value]) -> Result<[String; 
     Ok(["stdout", "stderr"].map(|of| logs["capturedLogs"][of].as_str().unwrap_or_default().into()))
 }
 
-/// Terminates a run that was started, and waits for its end.
-pub fn terminate(wait: &Wait<'_>, what: &str, id: &str) -> Result<()> {
+/// Terminates a run once a step of it says something, and waits for its end. What is terminated
+/// before a step runs may hear nothing of it, and is being canceled for ever: that is Dagster's.
+pub fn terminate(wait: &Wait<'_>, what: &str, id: &str, said: &str) -> Result<()> {
     follow(wait, what, id, "STARTED")?;
+    wait.until(&format!("step of {what}"), &format!("`{said}`"), || {
+        let events = events(wait.server, id)?;
+        let has_said = events.iter().any(|event| event["message"] == said);
+        Ok(if has_said {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(format!("{} events", events.len()))
+        })
+    })?;
     let asked = ("terminateRuns", "TerminateRunsResult");
     let results = ask_for(wait.server, asked, TERMINATE, &json!({ "ids": [id] }))?;
     let result = &results["terminateRunResults"][0];
