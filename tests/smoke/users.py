@@ -44,7 +44,7 @@ def no_templates(root):
 
 
 def main_script(root):
-    """The script that the page of the web UI loads last."""
+    """The script that starts the web UI."""
     build = site(root) / "dagster_webserver/webapp/build"
     names = re.findall(r'src="[^"]*(/_next/static/chunks/main-[^"?]+\.js)', (build / "index.html").read_text())
     assert names, "no script in the page of the web UI"
