@@ -11,7 +11,7 @@ left behind when it is killed.
     tests/smoke/check.py surroundings           # few files, odd locales, time zones and paths
 
 Virtual environments are made once, by the user's own pip, below target/smoke-venvs. A break is made on
-a copy. Exit status 1 if anything is not as expected.
+a copy. Exit status 1 if anything is not as expected; the last lines say what.
 """
 
 import argparse
@@ -131,22 +131,29 @@ def needlessly_skipped(probes):
     return [probe["name"] for probe in probes if probe["outcome"] == "skipped"] if "CI" in os.environ else []
 
 
+def shown(said):
+    """What is not green, of what a run said."""
+    return "\n".join(line for line in said.splitlines() if " ok " not in line)[-3000:]
+
+
 def green(versions, runs):
-    """Runs that must all pass; returns the number that did not."""
-    bad = 0
+    """Runs that must all pass; returns those that did not."""
+    bad = []
     for version in versions:
         root = venv(version)
         times = []
+        red = 0
         for _ in range(runs):
             start = time.monotonic()
             status, probes, said = finish(smoke(root, version))
             times.append(time.monotonic() - start)
             skipped = needlessly_skipped(probes)
             if status != 0 or skipped:
-                bad += 1
-                print("%s: status %s, skipped %s\n%s" % (version, status, skipped, said[-3000:]))
+                red += 1
+                bad.append("%s: status %s, skipped %s\n%s" % (version, status, skipped, shown(said)))
+                print(bad[-1], flush=True)
         print("green %-8s %d of %d runs, %d probes, median %.1f s, worst %.1f s" % (
-            version, runs - bad, runs, len(probes), statistics.median(times), max(times)), flush=True)
+            version, runs - red, runs, len(probes), statistics.median(times), max(times)), flush=True)
     return bad
 
 
@@ -188,9 +195,9 @@ EVERYTHING = {
 
 
 def surroundings(version, runs):
-    """A good tree is green wherever it lies and whatever this program was given. Returns the number of
-    runs that were not."""
-    bad = 0
+    """A good tree is green wherever it lies and whatever this program was given. Returns the runs that
+    were not."""
+    bad = []
     with copy_of(version, ODD + "vénv") as root:
         for name, how in runs.items():
             with tempfile.TemporaryDirectory(dir=VENVS) as work:
@@ -201,11 +208,11 @@ def surroundings(version, runs):
                 start = time.monotonic()
                 status, probes, said = finish(smoke(root, version, **{**how, "env": env}))
             skipped = needlessly_skipped(probes)
-            bad += status != 0 or bool(skipped)
             print("%s %s: %d probes in %.1f s" % (
                 "RED  " if status or skipped else "green", name, len(probes), time.monotonic() - start), flush=True)
             if status != 0 or skipped:
-                print("skipped %s\n%s" % (skipped, said[-3000:]))
+                bad.append("%s: status %s, skipped %s\n%s" % (name, status, skipped, shown(said)))
+                print(bad[-1], flush=True)
     return bad
 
 
@@ -437,9 +444,11 @@ def one_break(version, name, change, probe, word, *arguments):
         if status == 1 and all(word in found.get(probe, "") for word in words) and not others:
             print("red   %-42s %5.1f s  %s: %s" % (
                 name, time.monotonic() - start, probe, found[probe][:200].replace("\n", " ")), flush=True)
-            return 0
-        print("NOT FOUND %s: expected `%s` of probe `%s`, found %s\n%s" % (name, word, probe, found, said[-1500:]))
-        return 1
+            return []
+        problem = "NOT FOUND %s: status %s, expected `%s` of probe `%s`, found %s\n%s" % (
+            name, status, word, probe, found, shown(said))
+        print(problem, flush=True)
+        return [problem]
 
 
 def marked(tool):
@@ -465,8 +474,9 @@ def killed_probe(version):
     status, probes, _ = finish(process)
     found = findings(probes).get("asset materialize", "")
     good = status == 1 and "signal 9" in found
-    print("%s a probe killed half way: %s" % ("red  " if good else "NOT FOUND", found))
-    return 0 if good else 1
+    line = "%s a probe killed half way: status %s, %s" % ("red  " if good else "NOT FOUND", status, found)
+    print(line, flush=True)
+    return [] if good else [line]
 
 
 def spied(version):
@@ -478,11 +488,10 @@ def spied(version):
         with tempfile.TemporaryDirectory(dir=VENVS) as work:
             status, probes, count, found = isolation.spied(root, site(root), start, SECRETS, ROOT, Path(work))
         good = status == 1 and set(findings(probes)) == {"commands"} and count > 10 and not found
-        print("%s a spy: looked in %d processes, found %s" % (
-            "green" if good else "NOT GOOD", count, "; ".join(found) or "nothing"))
-        if not good:
-            print("status %s, %s" % (status, findings(probes)))
-        return 0 if good else 1
+        line = "%s a spy: looked in %d processes, found %s" % (
+            "green" if good else "NOT GOOD", count, "; ".join(found) or "nothing")
+        print(line, flush=True)
+        return [] if good else ["%s\nstatus %s, %s" % (line, status, findings(probes))]
 
 
 def dependencies(version):
@@ -504,7 +513,7 @@ def dependencies(version):
     print("dependencies: %d of %d noticed; not noticed: %s" % (
         len(names) - len(unnoticed), len(names), ", ".join(unnoticed) or "none"))
     # pip is what made the environment; nothing requires it
-    return len(set(unnoticed) - {"pip"})
+    return ["without %s: not noticed" % name for name in unnoticed if name != "pip"]
 
 
 def listening():
@@ -555,7 +564,7 @@ def kills(version, runs, seed):
         runs, seed, ", ".join("%s -> %s: %d" % (*key, count) for key, count in sorted(ended.items(), key=str))))
     print("kills: left %(processes)d processes, %(ports)d ports, %(directories)d temporary directories; "
           "%(failed)d probes that were cut off failed" % left)
-    return sum(left.values())
+    return ["after kills: %d %s" % (count, what) for what, count in left.items() if count]
 
 
 def main():
@@ -571,7 +580,7 @@ def main():
     subprocess.run(["cargo", "build", "--quiet", "--package", "xtask", "--locked"], cwd=ROOT, check=True)
     VENVS.mkdir(parents=True, exist_ok=True)
     version = "1.12.1"
-    bad = 0
+    bad = []
     short = options.what == "short"
     if options.what == "green":
         bad += green(options.versions, options.runs)
@@ -598,7 +607,9 @@ def main():
         bad += dependencies(version)
     if options.what in ("short", "kills"):
         bad += kills(version, 3 if options.what == "short" else options.runs, options.seed)
-    print("smoke: %d problems" % bad)
+    if bad:
+        print("\nnot as expected:\n%s" % "\n".join(bad))
+    print("smoke: %d problems" % len(bad))
     return 1 if bad else 0
 
 
