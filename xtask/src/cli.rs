@@ -46,7 +46,7 @@ enum Command {
 /// Runs the program; the exit status is 0, or what the error asks for.
 pub fn run() -> ExitCode {
     ui::init();
-    match start().and_then(dispatch) {
+    match start().and_then(|command| command.map_or(Ok(()), dispatch)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui::error(&error);
@@ -56,15 +56,28 @@ pub fn run() -> ExitCode {
 }
 
 /// Reads the command line. No credential is in the environment afterwards, and nothing has run.
-fn start() -> Result<Command> {
-    let cli = Cli::parse_from(credentials::receive(std::env::args_os())?);
+/// `None`: help was asked for and given.
+fn start() -> Result<Option<Command>> {
+    let cli = match Cli::try_parse_from(credentials::receive(std::env::args_os())?) {
+        Ok(cli) => cli,
+        Err(wrong) if wrong.use_stderr() => wrong.exit(),
+        Err(help) => return help_asked_for(&help).map(|()| None),
+    };
     credentials::take_out(match &cli.command {
         // For what is run among stand-ins no credential is meant, and stdin may be a person's.
         Command::Rehearse(args) if args.is_to_enter() => Taken::Dropped,
         _ => Taken::Kept,
     })?;
     interrupt::init();
-    Ok(cli.command)
+    Ok(Some(cli.command))
+}
+
+fn help_asked_for(help: &clap::Error) -> Result<()> {
+    let text = help.render();
+    ui::print(&match ui::stdout_has_colour() {
+        true => text.ansi().to_string(),
+        false => text.to_string(),
+    })
 }
 
 fn dispatch(command: Command) -> Result<()> {

@@ -1,11 +1,15 @@
 //! What people read: lines on stderr. Data goes to stdout, from the command that has it.
 //!
+//! Data that cannot be written is an error: an empty file must not pass for an answer. A line for
+//! people that cannot be written stops nothing, least of all a release half way.
+//!
 //! Colour only on a terminal, and not when `NO_COLOR` or `CI` is set.
 
 use std::fmt::Display;
-use std::io::IsTerminal as _;
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
+use anyhow::{Context as _, Result};
 
 const STEP: Style = AnsiColor::Green.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -27,17 +31,17 @@ pub fn stdout_has_colour() -> bool {
 
 /// Says what is being done: a verb, and to what.
 pub fn step(verb: &str, what: impl Display) {
-    anstream::eprintln!("{STEP}{verb:>10}{STEP:#} {what}");
+    say(format_args!("{STEP}{verb:>10}{STEP:#} {what}\n"));
 }
 
 /// A line that belongs to the step above it.
 pub fn detail(what: impl Display) {
-    anstream::eprintln!("           {what}");
+    say(format_args!("           {what}\n"));
 }
 
 /// Something to know that stops nothing.
 pub fn warning(what: impl Display) {
-    anstream::eprintln!("{WARNING}warning{WARNING:#}: {what}");
+    say(format_args!("{WARNING}warning{WARNING:#}: {what}\n"));
 }
 
 /// The end of a command that failed.
@@ -45,14 +49,20 @@ pub fn error(error: &anyhow::Error) {
     let text = crate::failure::render(error);
     let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
     let message = first.strip_prefix("error: ").unwrap_or(first);
-    anstream::eprint!("{ERROR}error{ERROR:#}: {message}\n{rest}");
+    say(format_args!("{ERROR}error{ERROR:#}: {message}\n{rest}"));
+}
+
+fn say(text: std::fmt::Arguments<'_>) {
+    let _ = anstream::stderr().write_fmt(text);
 }
 
 /// Prints a patch to stdout, coloured on a terminal.
-pub fn patch(text: &str) {
+///
+/// # Errors
+/// As [`print`].
+pub fn patch(text: &str) -> Result<()> {
     if !stdout_has_colour() {
-        print(text);
-        return;
+        return print(text);
     }
     for line in text.split_inclusive('\n') {
         let style = match line.as_bytes() {
@@ -62,14 +72,21 @@ pub fn patch(text: &str) {
             [b'@', ..] => AnsiColor::Cyan.on_default(),
             _ => Style::new(),
         };
-        print(&format!("{style}{}{style:#}\n", line.trim_end_matches('\n')));
+        print(&format!("{style}{}{style:#}\n", line.trim_end_matches('\n')))?;
     }
+    Ok(())
 }
 
-/// Writes data to stdout; a reader that went away is not an error.
-pub fn print(text: &str) {
-    use std::io::Write as _;
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+/// Writes data to stdout, to its last byte.
+///
+/// # Errors
+/// When it cannot be written. A reader that went away is no error: it has what it wanted.
+pub fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("failed to write to stdout"),
+    }
 }
 
 /// `1 commit`, `2 commits`.

@@ -58,8 +58,8 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let reasons = reasons(&nix, &question, &answers)?;
     let audit = audit::judge(&subject, &question.source, &answers, &reasons)?;
     match args.format {
-        Format::Json => ui::print(&format!("{}\n", serde_json::to_string_pretty(&audit)?)),
-        Format::Text => ui::print(&audit.text()),
+        Format::Json => ui::print(&format!("{}\n", serde_json::to_string_pretty(&audit)?))?,
+        Format::Text => ui::print(&audit.text())?,
     }
     if args.write {
         write(checkout, &subject, &question.source, &answers)?;

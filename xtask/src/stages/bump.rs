@@ -53,7 +53,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let plan = plan(checkout, facts, args.drift)?;
     explain(&plan);
     if args.dry_run {
-        ui::patch(&plan.patch());
+        ui::patch(&plan.patch())?;
         return check_decided(&plan);
     }
     check_decided(&plan)?;

@@ -37,12 +37,12 @@ pub fn run(_: &Args, checkout: &Checkout) -> Result<()> {
     let missing = checks.iter().filter(|check| check.result.is_err()).count();
     for Check { name, result } in &checks {
         match result {
-            Ok(found) => ui::print(&format!("ok       {name}: {found}\n")),
-            Err(error) => ui::print(&format!("missing  {name}: {}\n", told(error))),
+            Ok(found) => ui::print(&format!("ok       {name}: {found}\n"))?,
+            Err(error) => ui::print(&format!("missing  {name}: {}\n", told(error)))?,
         }
     }
     for Warning { name, text } in warnings {
-        ui::print(&format!("warning  {name}: {text}\n"));
+        ui::print(&format!("warning  {name}: {text}\n"))?;
     }
     if missing == 0 {
         return Ok(());

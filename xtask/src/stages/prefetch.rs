@@ -34,6 +34,6 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
         let version = version::parse(source)?;
         inspect::facts(checkout, inspect::release(checkout, &version)?)?.source_hash
     };
-    ui::print(&format!("{hash}\n"));
+    ui::print(&format!("{hash}\n"))?;
     Ok(())
 }

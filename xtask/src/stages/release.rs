@@ -185,7 +185,7 @@ fn dry_run(
         let names: Vec<&str> = checkout.config.attributes_of(variant, version).collect();
         ui::detail(format!("{variant}: {}", names.join(" ")));
     }
-    ui::patch(&plan.patch());
+    ui::patch(&plan.patch())?;
     bump::check_decided(&plan)
 }
 

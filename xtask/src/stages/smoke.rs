@@ -80,7 +80,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let (reports, failures): (Vec<Report>, Vec<Option<Failure>>) = runs.into_iter().unzip();
     formats::write(&args.options.reports, &reports)?;
     if args.format == Format::Json {
-        ui::print(&formats::json(&reports));
+        ui::print(&formats::json(&reports))?;
     }
     match failures.into_iter().flatten().next() {
         Some(failure) => Err(failure.into()),

@@ -74,8 +74,8 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let status =
         Status::new(pinned, upstream, version, flox::system()?, systems, &packages, &answers);
     match args.format {
-        Format::Json => ui::print(&format!("{}\n", serde_json::to_string_pretty(&status)?)),
-        Format::Text => ui::print(&status.text()),
+        Format::Json => ui::print(&format!("{}\n", serde_json::to_string_pretty(&status)?))?,
+        Format::Text => ui::print(&status.text())?,
     }
     if args.check {
         return check(&status.version, answers, systems);

@@ -67,7 +67,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
         interrupt::check()?;
         let row = sweep(&version, checkout, args, &mut third_party)?;
         problems += usize::from(row.problem.is_some());
-        ui::print(&row.line());
+        ui::print(&row.line())?;
     }
     match problems {
         0 => Ok(()),

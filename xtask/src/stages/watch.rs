@@ -79,8 +79,8 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
         upstream = upstream.with_missing(catalog::gaps(&entries, &checkout.config.catalog.systems));
     }
     match args.format {
-        Format::Text => ui::print(&upstream.text()),
-        Format::Json => ui::print(&format!("{}\n", serde_json::to_string_pretty(&upstream)?)),
+        Format::Text => ui::print(&upstream.text())?,
+        Format::Json => ui::print(&format!("{}\n", serde_json::to_string_pretty(&upstream)?))?,
         Format::Github => upstream.write_github_output()?,
     }
     Ok(())
@@ -150,7 +150,7 @@ impl Upstream {
         let Self { pinned, newest, is_new, release, .. } = self;
         let release = release.as_ref().map(Version::to_string).unwrap_or_default();
         let lines = format!("new={is_new}\nversion={newest}\npinned={pinned}\nrelease={release}\n");
-        ui::print(&lines);
+        ui::print(&lines)?;
         let Some(path) = std::env::var_os("GITHUB_OUTPUT") else {
             return Err(Failure::usage(
                 "`--format github` needs `GITHUB_OUTPUT`, which is not set",

@@ -90,7 +90,7 @@ fn rehearse(dir: &Path, checkout: &Checkout, version: &Version, args: &Args) -> 
     release.extend(args.drift.flag());
     let patch = said(&mut xtask(&world, &[release.as_slice(), &["--dry-run"]].concat())?)?;
     apply_check(&world, &patch)?;
-    ui::print(&patch);
+    ui::print(&patch)?;
     said(&mut xtask(&world, &release)?)?;
     said(&mut xtask(&world, &release)?)?;
     check_catalog(&world, checkout, version)?;
