@@ -266,3 +266,38 @@ fn commit_first_and_publish_later() {
     assert!(scene.show("dagster-complete").contains("dagster-complete@1.12.2"));
     assert_eq!(scene.git(&["rev-parse", "HEAD"]), commit);
 }
+
+/// Whatever flox says, or has no time to say: the catalog is asked, and an answer that is not there
+/// yet is not an absence.
+#[test]
+fn what_was_not_confirmed() {
+    let scene = Scene::new();
+    let args = ["release", "1.12.2", "--variant", "combined"];
+    scene.flox_faults(&["pending:dagster-complete"]);
+    let ran = scene.run(&args);
+    ran.expect_status(4);
+    let (_, error) = ran.stderr.split_once("error: ").unwrap();
+    expect![[r#"
+        not confirmed: `dagster-flox/dagster-complete@1.12.2` may be in the catalog or not
+          Caused by: `flox publish` exited with status 1
+          Caused by: Failed while waiting for publish confirmation: Timed out waiting for publish completion
+        hint: run the same command again: what is published is skipped
+        hint: it may still arrive: see `cargo xtask status`
+    "#]]
+    .assert_eq(error);
+
+    // It published, and was killed before it said so.
+    scene.flox_faults(&["killed:dagster-complete"]);
+    let ran = scene.run(&args);
+    ran.expect_status(0);
+    let warning = "warning: dagster-flox/dagster-complete@1.12.2 is in the catalog, although: \
+        `flox publish` exited with a signal: it did not say why\n";
+    assert!(ran.stderr.contains(warning), "{}", ran.stderr);
+    assert!(ran.stderr.contains(" Published dagster-flox/dagster-complete@1.12.2 for [SYSTEM]"));
+    let again = scene.run(&args);
+    again.expect_status(0);
+    assert!(again.stderr.contains("Finished 1.12.2 is released already: nothing to do"));
+    let path = scene.path(&format!("flox/catalog/{ORG}/dagster-complete.json"));
+    let record: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    assert_eq!(record["publications"].as_array().unwrap().len(), 1);
+}

@@ -256,7 +256,7 @@ fn an_organization_that_floxhub_does_not_know() {
         failed to publish `nobody/dagster-complete@1.12.2`; nothing was published
           Caused by: `flox publish` exited with status 1
           Caused by: 404 Not Found: Catalog not found
-        hint: run the same command again: what is done is skipped
+        hint: run the same command again: what is published is skipped
         hint: FloxHub has no such organization: check `--org`
     "#]]
     .assert_eq(error);
@@ -494,4 +494,31 @@ fn a_configuration_with_an_unknown_key() {
                 unknown field `archive_bites`, expected `archive_bytes` or `archive_entries`
         "#]],
     );
+}
+
+// Of systems that have a device for it.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written() {
+    let scene = Scene::new();
+    let commands: [&[&str]; 5] = [
+        &["release", "1.12.2", "--dry-run"],
+        &["bump", "1.12.2", "--dry-run"],
+        &["watch", "--once"],
+        &["doctor"],
+        &["--help"],
+    ];
+    for args in commands {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = scene.xtask(args).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        let last = "error: failed to write to stdout\n  \
+            Caused by: No space left on device (os error 28)\n";
+        assert!(said.ends_with(last), "{args:?}: {said}");
+    }
+    // A release says nothing on stdout, and what it says to people does not stop it.
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = scene.xtask(&["release", "1.12.2"]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(0));
 }

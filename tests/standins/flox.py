@@ -12,7 +12,8 @@ what it has started only ends if it gets the signal too.
 
 The options before `--` are the stand-in's own; a launcher named `flox` passes them.
 Faults come from `--fault` and from the file `faults` in the state directory, one a line:
-build:PKG  timeout:PKG  offline  forbidden  publish:PKG (as record:PKG=502)  show:PKG (as show:PKG=offline)
+build:PKG  timeout:PKG (published, never confirmed)  pending:PKG (neither)  killed:PKG (after it published)
+offline  forbidden  publish:PKG (as record:PKG=502)  show:PKG (as show:PKG=offline)
 and what FloxHub answers to a request, as show=500 (floxlib/hub.py)
 """
 
@@ -365,13 +366,18 @@ class Stand:
             self.hub.ask("record", name)
         except Refused as refused:
             raise Failure("Failed to publish package: %s" % refused) from None
+        not_confirmed = Failure("Failed while waiting for publish confirmation: "
+                                "Timed out waiting for publish completion")
+        if "pending:" + name in self.faults:
+            raise not_confirmed
         date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f UTC")
         self.catalog.add(org, name, {
             "key": key, "date": date, "rev": rev, "url": url, "system": system(),
             **self.metadata(self.built[name], name)})
+        if "killed:" + name in self.faults:
+            os.kill(os.getpid(), signal.SIGKILL)
         if "timeout:" + name in self.faults:
-            raise Failure("Failed while waiting for publish confirmation: "
-                          "Timed out waiting for publish completion")
+            raise not_confirmed
         say("✔ Package published successfully.\n\nUse 'flox install %s/%s' to install it.\n" % (org, name))
 
     @classmethod

@@ -9,6 +9,7 @@ use super::smoke::{self, Smoked};
 use crate::args::{OrgArg, VariantArg};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::smoke::Options;
 use crate::tools::flox::{self, Flox, Outcome};
 use crate::ui;
@@ -76,52 +77,93 @@ pub fn publish(checkout: &Checkout, smoked: &[Smoked], org: &str) -> Result<Vec<
     Ok(done)
 }
 
-fn publish_one(flox: &Flox<'_>, package: &Package, system: &str) -> Result<Published> {
+/// Why a package is not among those that were published.
+enum Stop {
+    /// Nothing was tried.
+    NotTried(anyhow::Error),
+    /// It failed, and the catalog has nothing of it.
+    Failed(anyhow::Error),
+    /// It may be there, or come yet.
+    NotConfirmed(anyhow::Error),
+}
+
+fn publish_one(flox: &Flox<'_>, package: &Package, system: &str) -> Result<Published, Stop> {
     let published = |entry, is_new| Published { entry, system: system.to_owned(), is_new };
-    let entry = package.ask(flox)?;
+    let entry = package.ask(flox).map_err(Stop::NotTried)?;
     if entry.is_for(system) {
         ui::step("Skipped", format!("{package}: in the catalog already for {system}"));
         return Ok(published(entry, false));
     }
     ui::step("Publishing", format!("{package} for {system}"));
-    let outcome = flox.publish(&package.attribute, &package.org)?;
+    let (error, is_over) = match flox.publish(&package.attribute, &package.org) {
+        Ok(outcome @ (Outcome::Published | Outcome::AlreadyPublished)) => {
+            let entry = confirm(flox, package, system).map_err(Stop::NotConfirmed)?;
+            return Ok(published(entry, matches!(outcome, Outcome::Published)));
+        }
+        Ok(Outcome::Unknown(error)) => (error, false),
+        Err(error) => (error, true),
+    };
+    match package.ask(flox) {
+        Ok(entry) if entry.is_for(system) => {
+            ui::warning(format!("{package} is in the catalog, although: {error:#}"));
+            Ok(published(entry, true))
+        }
+        Ok(_) if is_over => Err(Stop::Failed(error)),
+        _ => Err(Stop::NotConfirmed(error)),
+    }
+}
+
+/// Waits until the catalog lists what flox says it published.
+fn confirm(flox: &Flox<'_>, package: &Package, system: &str) -> Result<Entry> {
     let deadline = Instant::now() + VISIBLE_WITHIN;
     loop {
-        let entry = package.ask(flox)?;
-        if entry.is_for(system) {
-            return Ok(published(entry, outcome == Outcome::Published));
+        let entry = package.ask(flox);
+        match entry {
+            Ok(entry) if entry.is_for(system) => return Ok(entry),
+            Ok(_) if Instant::now() >= deadline => anyhow::bail!(
+                "flox says that it is published, and after {} s `flox show` does not list it",
+                VISIBLE_WITHIN.as_secs()
+            ),
+            Err(error) if Instant::now() >= deadline || interrupt::is_set() => return Err(error),
+            _ => {}
         }
-        if Instant::now() >= deadline {
-            return Err(Failure::failed(format!(
-                "expected `{package}` for {system} in the catalog, `flox show` does not list it"
-            ))
-            .hint("it may still arrive: see `cargo xtask status`, then run the same command again")
-            .into());
-        }
+        interrupt::check()?;
         std::thread::sleep(Duration::from_secs(2));
     }
 }
 
 /// The error of a run that stopped at one package; what is in the catalog by then decides the
 /// status.
-fn stopped(done: &[Published], package: &Package, error: anyhow::Error) -> anyhow::Error {
-    if done.is_empty() {
-        return Failure::failed(format!("failed to publish `{package}`; nothing was published"))
-            .caused_by(error)
-            .hint("run the same command again: what is done is skipped")
-            .into();
-    }
+fn stopped(done: &[Published], package: &Package, stop: Stop) -> anyhow::Error {
     let names: Vec<String> = done.iter().map(|done| format!("`{}`", done.entry.package)).collect();
-    Failure::partial(format!(
-        "published in part: {} in the catalog, `{package}` is not",
-        match names.as_slice() {
-            [one] => format!("{one} is"),
-            _ => format!("{} are", names.join(", ")),
+    let done = match names.as_slice() {
+        [] => None,
+        [one] => Some(format!("{one} is in the catalog")),
+        _ => Some(format!("{} are in the catalog", names.join(", "))),
+    };
+    let hint = "run the same command again: what is published is skipped";
+    let (failure, error) = match (stop, done) {
+        (Stop::NotConfirmed(error), None) => {
+            let text = format!("not confirmed: `{package}` may be in the catalog or not");
+            (Failure::partial(text), error)
         }
-    ))
-    .caused_by(error)
-    .hint("run the same command again: what is published is skipped")
-    .into()
+        (Stop::NotConfirmed(error), Some(done)) => {
+            let text = format!("published in part: {done}, `{package}` is not confirmed");
+            (Failure::partial(text), error)
+        }
+        (Stop::NotTried(error) | Stop::Failed(error), Some(done)) => {
+            (Failure::partial(format!("published in part: {done}, `{package}` is not")), error)
+        }
+        (Stop::Failed(error), None) => {
+            let text = format!("failed to publish `{package}`; nothing was published");
+            (Failure::failed(text), error)
+        }
+        (Stop::NotTried(error), None) => {
+            let text = format!("failed to publish `{package}`; this run published nothing");
+            (Failure::failed(text), error)
+        }
+    };
+    failure.caused_by(error).hint(hint).into()
 }
 
 /// Tells people what they can install now, and what is missing for other systems.

@@ -76,9 +76,11 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
         .and_then(|()| release_here(&here, args, facts, there.branch(), org));
     let back = there.come_back();
     let published = published?;
-    back?;
-    if let Some(published) = published {
-        publish::report(checkout, &published);
+    let Some(published) = published else { return back };
+    publish::report(checkout, &published);
+    // The release is made: where the checkout stands is not part of it.
+    if let Err(error) = back {
+        ui::warning(format!("failed to switch back: {error:#}; `git switch {branch}`"));
     }
     Ok(())
 }

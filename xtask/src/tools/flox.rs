@@ -37,11 +37,13 @@ pub struct Flox<'a> {
     root: &'a Path,
 }
 
-/// How `flox publish` ended well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What `flox publish` came to, as far as it says.
+#[derive(Debug)]
 pub enum Outcome {
     Published,
     AlreadyPublished,
+    /// It was cut off, or gave up waiting, or said neither: only the catalog can tell.
+    Unknown(anyhow::Error),
 }
 
 /// One version in the catalog.
@@ -120,10 +122,16 @@ impl<'a> Flox<'a> {
     }
 
     /// Publishes one attribute to an organization.
+    ///
+    /// # Errors
+    /// When flox says that it failed, or does not run.
     pub fn publish(&self, attribute: &str, org: &str) -> Result<Outcome> {
         let args = ["publish", "-d", DIR, "-o", org, attribute];
-        let output = self.run(&args, Login::Visible, Echo::Stderr)?;
-        outcome(&output).map_err(Into::into)
+        match self.run(&args, Login::Visible, Echo::Stderr) {
+            Ok(output) => outcome(&output).map_err(Into::into),
+            Err(error) if interrupt::is_set() => Ok(Outcome::Unknown(error)),
+            Err(error) => Err(error),
+        }
     }
 
     /// The versions of a package in the catalog; none when it was never published.
@@ -219,13 +227,16 @@ fn outcome(output: &Output) -> Result<Outcome, Failure> {
         if output.stderr.contains("Package already published.") {
             return Ok(Outcome::AlreadyPublished);
         }
-        return Err(Failure::failed(
+        return Ok(Outcome::Unknown(anyhow::anyhow!(
             "`flox publish` exited with status 0 and said neither that it published the package \
-             nor that it was published before",
-        )
-        .hint("look at the catalog: `cargo xtask status`"));
+             nor that it was published before"
+        )));
     }
-    Err(failure("flox publish", output))
+    let failure = failure("flox publish", output);
+    match output.status {
+        Some(_) if !output.stderr.contains("Timed out waiting for publish") => Err(failure),
+        _ => Ok(Outcome::Unknown(failure.into())),
+    }
 }
 
 /// What a run of `flox show` came to; a package that was never published has no versions.

@@ -10,9 +10,8 @@ fn output(status: i32, stderr: &str) -> Output {
 fn publish_needs_the_words_and_the_status() {
     let published = "✔ Package published successfully.\n\nUse 'flox install a/b' to install it.\n";
     let already = "✔ Package already published.\n\nOriginally published: 2026-01-01\n";
-    assert_eq!(outcome(&output(0, published)).unwrap(), Outcome::Published);
-    assert_eq!(outcome(&output(0, already)).unwrap(), Outcome::AlreadyPublished);
-    assert!(outcome(&output(0, "")).is_err());
+    assert!(matches!(outcome(&output(0, published)), Ok(Outcome::Published)));
+    assert!(matches!(outcome(&output(0, already)), Ok(Outcome::AlreadyPublished)));
     assert!(outcome(&output(1, published)).is_err());
 }
 
@@ -228,12 +227,13 @@ fn every_recorded_failure_has_a_cause_and_a_hint() {
 fn recorded_publishes_and_lookups_are_read_as_what_they_are() {
     for (Recorded { case, command, .. }, output) in recorded() {
         if command.starts_with("flox publish") {
-            let expected = match case.as_str() {
-                _ if !output.success() => None,
-                "publish-again" => Some(Outcome::AlreadyPublished),
-                _ => Some(Outcome::Published),
+            let found = outcome(&output);
+            let is_right = match case.as_str() {
+                _ if !output.success() => found.is_err(),
+                "publish-again" => matches!(found, Ok(Outcome::AlreadyPublished)),
+                _ => matches!(found, Ok(Outcome::Published)),
             };
-            assert_eq!(outcome(&output).ok(), expected, "{case}");
+            assert!(is_right, "{case}: {found:?}");
         }
         if command.starts_with("flox show") {
             let versions = listed(&output, "ORG/dagster-pipes").map(|listed| listed.len()).ok();
@@ -244,6 +244,25 @@ fn recorded_publishes_and_lookups_are_read_as_what_they_are() {
             };
             assert_eq!(versions, expected, "{case}");
         }
+    }
+}
+
+#[test]
+fn a_publish_that_was_cut_off_or_says_neither_is_unknown() {
+    let unknown = [
+        (None, "Publishing dagster-src\n"),
+        (None, ""),
+        (Some(0), ""),
+        (
+            Some(1),
+            "✘ ERROR: Failed while waiting for publish confirmation: Timed out waiting for \
+             publish completion\n",
+        ),
+    ];
+    for (status, stderr) in unknown {
+        let output = Output { status, stdout: String::new(), stderr: stderr.to_owned() };
+        let found = outcome(&output);
+        assert!(matches!(found, Ok(Outcome::Unknown(_))), "{output:?}: {found:?}");
     }
 }
 
