@@ -1,6 +1,7 @@
 //! What the catalog is asked for, and a version that it has for some systems only.
 
 use std::fs;
+use std::process::Stdio;
 
 use expect_test::expect;
 use serde_json::Value;
@@ -300,4 +301,48 @@ fn what_was_not_confirmed() {
     let path = scene.path(&format!("flox/catalog/{ORG}/dagster-complete.json"));
     let record: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     assert_eq!(record["publications"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn five_at_once() {
+    let scene = Scene::new();
+    let (branch, _, _) = scene.state();
+    let args = ["release", "1.12.2", "--variant", "combined"];
+    let runs: Vec<_> = (0..5)
+        .map(|_| {
+            let mut command = scene.xtask(&args);
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let mut done = 0;
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.code() == Some(0) {
+            done += 1;
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let start = "error: another run of this tool is at work in this repository\n  \
+            Caused by: `release 1.12.2` (process ";
+        let end = "\nhint: wait until it has ended; this run has touched nothing\n";
+        assert!(said.starts_with(start) && said.ends_with(end), "{said}");
+    }
+    assert_eq!(done, 1);
+    let tip = scene.git(&["rev-parse", "origin/main"]);
+    assert_eq!(scene.state(), (branch, tip, String::new()));
+    assert!(scene.show("dagster-complete").contains("dagster-complete@1.12.2"));
+    assert!(!scene.clone_path(".git/xtask.lock").exists());
+
+    // Whoever only looks is not kept waiting, and a run that was killed holds nothing.
+    let lock = fs::File::create(scene.clone_path(".git/xtask.lock")).unwrap();
+    lock.lock().unwrap();
+    scene.run(&["release", "1.12.2", "--dry-run"]).expect_status(0);
+    for args in [&["build"][..], &["bump", "1.12.2"], &["publish"]] {
+        let ran = scene.run(args);
+        ran.expect_status(1);
+        assert!(ran.stderr.starts_with("error: another run of this tool"), "{}", ran.stderr);
+    }
+    drop(lock);
+    scene.run(&["build", "--variant", "combined"]).expect_status(0);
 }

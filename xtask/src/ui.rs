@@ -7,6 +7,7 @@
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::Mutex;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context as _, Result};
@@ -29,8 +30,22 @@ pub fn stdout_has_colour() -> bool {
         && std::io::stdout().is_terminal()
 }
 
+type OnStep = Box<dyn Fn(&str) + Send>;
+
+static ON_STEP: Mutex<Option<OnStep>> = Mutex::new(None);
+
+/// Sets who is told of each step, besides the person; one at a time.
+pub fn on_step(listener: impl Fn(&str) + Send + 'static) {
+    if let Ok(mut on_step) = ON_STEP.lock() {
+        *on_step = Some(Box::new(listener));
+    }
+}
+
 /// Says what is being done: a verb, and to what.
 pub fn step(verb: &str, what: impl Display) {
+    if let Some(listener) = ON_STEP.lock().ok().as_deref().and_then(Option::as_ref) {
+        listener(&format!("{verb} {what}"));
+    }
     say(format_args!("{STEP}{verb:>10}{STEP:#} {what}\n"));
 }
 

@@ -14,6 +14,7 @@ use crate::checkout::Checkout;
 use crate::model::audit::{self, Answers, Question, Reasons, Source, Subject};
 use crate::model::{nix_edit, nixpkgs, version};
 use crate::tools::github;
+use crate::tools::lock::Lock;
 use crate::tools::nix::Nix;
 use crate::ui;
 
@@ -119,6 +120,7 @@ fn write(
     source: &Source,
     answers: &Answers,
 ) -> Result<()> {
+    let _lock = Lock::take(checkout, "audit --write")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let recorded = audit::recorded(subject, source, answers, audit::day(now))?;
     let path = checkout.root.join(nixpkgs::FILE);

@@ -10,6 +10,7 @@ use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::model::config::Variant;
 use crate::tools::flox::{self, Flox};
+use crate::tools::lock::Lock;
 use crate::ui;
 
 /// Build with `flox build`
@@ -36,6 +37,7 @@ pub struct BuiltOutput {
 }
 
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
+    let _lock = Lock::take(checkout, "build")?;
     for &variant in args.variant.variants() {
         for output in build(checkout, variant)?.outputs {
             ui::detail(format!("{} -> {}", output.attribute, output.path.display()));

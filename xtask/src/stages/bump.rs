@@ -12,6 +12,7 @@ use crate::model::facts::Facts;
 use crate::model::plan::{Plan, Policy};
 use crate::model::version;
 use crate::tools::edits::Edits;
+use crate::tools::lock::Lock;
 use crate::ui;
 
 /// Rewrite the Nix files only
@@ -43,7 +44,9 @@ impl DriftArg {
 
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let version = version::parse(&args.version)?;
-    if !args.dry_run {
+    let doing = format!("bump {version}");
+    let lock = (!args.dry_run).then(|| Lock::take(checkout, &doing)).transpose()?;
+    if lock.is_some() {
         // What an interrupted run left is put back first: the plan is made of what is there then.
         Edits::recover(checkout)?;
     }

@@ -18,6 +18,7 @@ use crate::smoke::Options;
 use crate::tools::edits::Edits;
 use crate::tools::flox;
 use crate::tools::git::BranchAt;
+use crate::tools::lock::Lock;
 use crate::ui;
 
 /// Release a version: bump, build, smoke, commit, push, publish
@@ -59,6 +60,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     if args.dry_run {
         return dry_run(checkout, &version, args.variant.variants(), args.drift);
     }
+    let _lock = Lock::take(checkout, &format!("release {version}"))?;
     Edits::recover(checkout)?;
     check_clean(checkout)?;
     let branch = current_branch(checkout)?;

@@ -204,6 +204,12 @@ impl<'a> Git<'a> {
         Ok(())
     }
 
+    /// git's own directory, the same for every worktree of a repository.
+    pub fn common_dir(&self) -> Result<PathBuf> {
+        let sh = self.sh;
+        Ok(self.root.join(command::read(cmd!(sh, "git rev-parse --git-common-dir"))?))
+    }
+
     /// The path of a file in git's own directory.
     pub fn git_path(&self, name: &str) -> Result<PathBuf> {
         let sh = self.sh;

@@ -14,6 +14,7 @@ pub mod git;
 pub mod github;
 pub mod guard;
 pub mod http;
+pub mod lock;
 pub mod nix;
 pub mod pace;
 pub mod pip;

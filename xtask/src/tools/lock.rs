@@ -1,0 +1,170 @@
+//! One run at a time in a checkout, whichever command writes there.
+//!
+//! The lock is the kernel's (`flock`) on a file in git's own directory, the same for all worktrees of
+//! a repository, so it ends with the run that holds it however that ends: a file that a killed run
+//! left locks nothing. The file says who holds it, for those who find it locked.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::checkout::Checkout;
+use crate::failure::Failure;
+use crate::ui;
+
+const FILE: &str = "xtask.lock";
+
+/// The right to write to a checkout, for as long as the value lives.
+#[must_use]
+pub struct Lock {
+    file: Arc<File>,
+    path: PathBuf,
+}
+
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Holder {
+    pid: u32,
+    user: String,
+    /// As `release 1.9.12`.
+    command: String,
+    /// Seconds since 1970 (UTC).
+    since: u64,
+    /// The last line of progress.
+    step: String,
+}
+
+impl Lock {
+    /// Takes the lock for a command, as `release 1.9.12`.
+    ///
+    /// # Errors
+    /// When another run has it: who, since when and at which step.
+    pub fn take(checkout: &Checkout, command: &str) -> Result<Self> {
+        let path = checkout.git().common_dir()?.join(FILE);
+        let file = Arc::new(locked(&path)?);
+        let holder = Holder {
+            pid: std::process::id(),
+            user: std::env::var("USER").unwrap_or_default(),
+            command: command.to_owned(),
+            since: now(),
+            step: String::new(),
+        };
+        write(&file, &holder).with_context(|| format!("failed to write `{}`", path.display()))?;
+        let of_steps = Arc::clone(&file);
+        ui::on_step(move |step| {
+            // It only tells others; a full disk stops something else.
+            let _ = write(&of_steps, &Holder { step: step.to_owned(), ..holder.clone() });
+        });
+        Ok(Self { file, path })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        ui::on_step(|_| {});
+        // In this order: whoever has opened the file by now sees that it is no longer that one.
+        let _ = std::fs::remove_file(&self.path);
+        let _ = self.file.unlock();
+    }
+}
+
+/// The file of the lock, locked.
+fn locked(path: &Path) -> Result<File> {
+    loop {
+        let opened =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
+        let mut file = opened.with_context(|| format!("failed to open `{}`", path.display()))?;
+        match file.try_lock() {
+            Ok(()) if is_at(&file, path) => return Ok(file),
+            // The run that had it removed it between the two.
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let _ = file.read_to_string(&mut text);
+                return Err(held(serde_json::from_str(&text).ok(), now()).into());
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("failed to lock `{}`", path.display()));
+            }
+        }
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let id = |metadata: std::io::Result<std::fs::Metadata>| {
+        metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    };
+    id(file.metadata()) == id(std::fs::metadata(path))
+}
+
+fn write(file: &File, holder: &Holder) -> Result<()> {
+    let text = serde_json::to_vec(holder)?;
+    file.write_all_at(&text, 0)?;
+    file.set_len(text.len() as u64)?;
+    (&*file).flush()?;
+    Ok(())
+}
+
+fn held(holder: Option<Holder>, now: u64) -> Failure {
+    let failure = Failure::failed("another run of this tool is at work in this repository");
+    let Some(Holder { pid, user, command, since, step }) = holder else {
+        return failure.hint("wait until it has ended");
+    };
+    let seconds = now.saturating_sub(since);
+    let age = match seconds {
+        0..120 => format!("{seconds} s"),
+        _ => format!("{} min", seconds / 60),
+    };
+    let user = if user.is_empty() { user } else { format!(" of {user}") };
+    let step = if step.is_empty() { step } else { format!(", now at: {step}") };
+    failure
+        .caused_by(anyhow::anyhow!("`{command}` (process {pid}{user}), for {age}{step}"))
+        .hint("wait until it has ended; this run has touched nothing")
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_is_told() {
+        let holder = Holder {
+            pid: 7,
+            user: "me".to_owned(),
+            command: "release 1.9.12".to_owned(),
+            since: 1_000,
+            step: "Building combined".to_owned(),
+        };
+        let told = |holder, now| crate::failure::render(&held(holder, now).into());
+        expect_test::expect![[r#"
+            error: another run of this tool is at work in this repository
+              Caused by: `release 1.9.12` (process 7 of me), for 12 min, now at: Building combined
+            hint: wait until it has ended; this run has touched nothing
+        "#]]
+        .assert_eq(&told(Some(holder), 1_720));
+        assert!(told(None, 0).ends_with("hint: wait until it has ended\n"));
+    }
+
+    #[test]
+    fn a_file_that_was_left_locks_nothing_and_one_that_is_held_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        std::fs::write(&path, "left").unwrap();
+        let held = locked(&path).unwrap();
+        assert!(locked(&path).is_err());
+        // Removed while it is held, as at the end of a run: the next is another file.
+        std::fs::remove_file(&path).unwrap();
+        assert!(!is_at(&held, &path));
+        assert!(locked(&path).is_ok());
+    }
+}
