@@ -1,8 +1,8 @@
 //! One run at a time in a checkout, whichever command writes there.
 //!
-//! The lock is the kernel's (`flock`) on a file in git's own directory, the same for all worktrees of
-//! a repository. It ends with the run that holds it, however that ends: what a killed run left locks
-//! nothing. The file says who holds it, for those who find it locked.
+//! The lock is the kernel's (`flock`) on a file in git's own directory, the same for all worktrees
+//! of a repository. It ends with the run that holds it, however that ends: what a killed run left
+//! locks nothing. The file says who holds it, for those who find it locked.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
