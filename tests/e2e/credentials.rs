@@ -98,3 +98,34 @@ fn pip_gets_its_address() {
     let bad = run(&format!("http://me:{OTHER}@127.0.0.1:9/simple"));
     assert_ne!(bad.status.code(), Some(0));
 }
+
+#[test]
+fn a_token_that_no_header_holds() {
+    let scene = Scene::new();
+    for token in [format!("{GITHUB}\n"), format!(" {GITHUB}"), "ümlaut-token".to_owned()] {
+        let output = scene.xtask(&["watch", "--once"]).env("GITHUB_TOKEN", token).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains("hint: set it anew, or unset it"), "{stderr}");
+        assert!(!stderr.contains("planted"), "{stderr}");
+    }
+}
+
+#[test]
+fn an_address_with_a_password_is_not_printed() {
+    let scene = Scene::new();
+    let secret = format!("me:{OTHER}");
+    scene.git(&["remote", "set-url", "origin", &format!("https://{secret}@127.0.0.1:9/x")]);
+    let api = format!("http://{secret}@127.0.0.1:9");
+    let archive = format!("http://{secret}@127.0.0.1:9/x.tar.gz");
+    for args in
+        [&["doctor"][..], &["watch", "--once"], &["release", "1.12.2"], &["prefetch", &archive]]
+    {
+        let mut command = scene.xtask(args);
+        let output = command.env("GITHUB_API_URL", &api).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(!said.contains(OTHER) && said.contains("127.0.0.1:9"), "{args:?}: {said}");
+    }
+}

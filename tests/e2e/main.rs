@@ -9,6 +9,7 @@
 
 mod credentials;
 mod drift;
+mod interrupts;
 mod machines;
 mod partial;
 mod refusals;

@@ -10,7 +10,7 @@ reads them, so that many servers can share one directory. It says `listening on 
 `--until-eof`, ends with its stdin.
 
 Faults: github-403-rate-limit  github-500  index-500  archive-404  archive-truncated
-archive-corrupt  moved-tag=TAG (the archive is of another commit than the API says)
+archive-corrupt  archive-hangs  moved-tag=TAG (the archive is of another commit than the API says)
 """
 
 import argparse
@@ -28,6 +28,7 @@ import sys
 import tarfile
 import tempfile
 import threading
+import time
 import urllib.parse
 import zipfile
 
@@ -315,6 +316,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         data = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
         if "archive-truncated" in self.server.faults:
             data = data[: len(data) // 2]
+        if "archive-hangs" in self.server.faults:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data[: len(data) // 2])
+            self.wfile.flush()
+            time.sleep(3600)
         if "archive-corrupt" in self.server.faults:
             middle = len(data) // 2
             data = data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :]

@@ -12,6 +12,8 @@ use std::sync::Mutex;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context as _, Result};
 
+use crate::tools::credentials;
+
 const STEP: Style = AnsiColor::Green.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -68,7 +70,7 @@ pub fn error(error: &anyhow::Error) {
 }
 
 fn say(text: std::fmt::Arguments<'_>) {
-    let _ = anstream::stderr().write_fmt(text);
+    let _ = anstream::stderr().write_all(credentials::hide(&text.to_string()).as_bytes());
 }
 
 /// Prints a patch to stdout, coloured on a terminal.

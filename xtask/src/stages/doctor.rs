@@ -8,7 +8,7 @@ use crate::checkout::Checkout;
 use crate::failure::{self, Failure};
 use crate::tools::flox::Flox;
 use crate::tools::github::GitHub;
-use crate::tools::{command, pip};
+use crate::tools::{command, credentials, pip};
 use crate::ui;
 
 /// flox before this clears the tokens that it does not know.
@@ -58,7 +58,8 @@ pub fn run(_: &Args, checkout: &Checkout) -> Result<()> {
 /// Why something is missing, and below it what to do.
 fn told(error: &anyhow::Error) -> String {
     let hints = failure::hints(error).map(|hint| format!("\nhint: {hint}"));
-    format!("{error:#}{}", hints.collect::<String>()).replace('\n', "\n         ")
+    let text = format!("{error:#}{}", hints.collect::<String>());
+    credentials::hide(&text).replace('\n', "\n         ")
 }
 
 fn checks(checkout: &Checkout) -> Vec<Check> {
@@ -147,12 +148,10 @@ fn identity(text: String) -> String {
 /// flox sends the remote's address to FloxHub as it is: it must not hold a password.
 fn remote_address(url: Option<String>) -> Result<String> {
     let url = url.context("there is no such remote")?;
-    let userinfo = url.split_once("://").and_then(|(_, rest)| {
-        rest.split('/').next().unwrap_or_default().rsplit_once('@').map(|(userinfo, _)| userinfo)
-    });
     anyhow::ensure!(
-        userinfo.is_none_or(|userinfo| !userinfo.contains(':')),
-        "the remote's address holds a password, which `flox publish` would send on: take it out"
+        credentials::hide(&url) == url,
+        "the remote's address holds a password or a token, which `flox publish` would send on: \
+         take it out"
     );
     Ok(url)
 }
@@ -181,10 +180,10 @@ mod tests {
 
     #[test]
     fn a_password_in_the_remote_is_found_and_not_shown() {
-        let secret = remote_address(Some("https://me:secret@host/a/b".to_owned())).unwrap_err();
-        assert!(
-            !format!("{secret:#}").contains("secret@") && !format!("{secret:#}").contains("me:")
-        );
+        for url in ["https://me:secret@host/a/b", "https://secret@host/a/b"] {
+            let error = format!("{:#}", remote_address(Some(url.to_owned())).unwrap_err());
+            assert!(!error.contains("secret@"), "{error}");
+        }
         for url in ["https://host/a/b", "git@host:a/b", "/srv/a.git", "ssh://git@host/a"] {
             assert!(remote_address(Some(url.to_owned())).is_ok(), "{url}");
         }

@@ -1,10 +1,32 @@
 //! Outside programs run to their end, with their words kept for the error.
+//!
+//! None is waited for without an end: each has a limit, and the first signal that asks this program
+//! to stop ends what it waits for. A program that is ended gets SIGTERM first, in which git removes
+//! its lock files. It stays in this program's process group: git asks a person for a password on
+//! the terminal.
+
+use std::io::{Read, Write as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal};
 use xshell::Cmd;
 
-use super::credentials;
+use super::{credentials, descendants};
 use crate::failure::Failure;
+use crate::interrupt;
+
+/// How long a program may take that is given no limit of its own. Hooks run in a commit and a push,
+/// and a person may have to find a password.
+pub const LIMIT: Duration = Duration::from_secs(600);
+/// From SIGTERM to SIGKILL.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long what a program left behind may keep its output open.
+const AFTER_THE_END: Duration = Duration::from_secs(2);
 
 /// What a program said and how it ended.
 #[derive(Debug, Clone)]
@@ -28,26 +50,34 @@ impl Output {
 
 /// Runs a command to its end whatever its status, without a credential in its environment but
 /// those that an address holds.
+///
+/// # Errors
+/// When it does not run, or did not end within [`LIMIT`], or this program is asked to stop.
 pub fn output(cmd: Cmd<'_>) -> Result<Output> {
-    let text = cmd.to_string();
-    let cmd = credentials::settings().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
-    let output = cmd
-        .quiet()
-        .ignore_status()
-        .env("LC_ALL", "C.UTF-8")
-        .output()
-        .with_context(|| format!("failed to run `{text}`"))?;
-    Ok(Output {
-        status: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    })
+    run(cmd, None, LIMIT)
 }
 
 /// Runs a command that must succeed and returns its stdout without the trailing newline.
+///
+/// # Errors
+/// As [`output`], and when its status is not 0.
 pub fn read(cmd: Cmd<'_>) -> Result<String> {
+    must_succeed(cmd, None, LIMIT)
+}
+
+/// [`read`], with a limit of its own.
+pub fn read_within(cmd: Cmd<'_>, limit: Duration) -> Result<String> {
+    must_succeed(cmd, None, limit)
+}
+
+/// [`read`], with a text on stdin.
+pub fn read_from(cmd: Cmd<'_>, stdin: &str) -> Result<String> {
+    must_succeed(cmd, Some(stdin), LIMIT)
+}
+
+fn must_succeed(cmd: Cmd<'_>, stdin: Option<&str>, limit: Duration) -> Result<String> {
     let text = cmd.to_string();
-    let output = output(cmd)?;
+    let output = run(cmd, stdin, limit)?;
     if !output.success() {
         let error = Failure::failed(format!("`{text}` exited with {}", output.status_text()));
         let words = output.stderr.trim();
@@ -57,4 +87,103 @@ pub fn read(cmd: Cmd<'_>) -> Result<String> {
         });
     }
     Ok(output.stdout.trim_end().to_owned())
+}
+
+fn run(cmd: Cmd<'_>, stdin: Option<&str>, limit: Duration) -> Result<Output> {
+    let text = cmd.to_string();
+    let mut command = Command::from(cmd);
+    command
+        .envs(credentials::settings().map(|(name, value)| (name, value)))
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("failed to run `{text}`"))?;
+    let stdout = Collected::of(child.stdout.take());
+    let stderr = Collected::of(child.stderr.take());
+    if let (Some(mut pipe), Some(words)) = (child.stdin.take(), stdin) {
+        // A program that does not read to the end says why itself.
+        let words = words.to_owned();
+        thread::spawn(move || pipe.write_all(words.as_bytes()));
+    }
+    let status = wait(&mut child, &text, limit)?;
+    Ok(Output { status: status.code(), stdout: stdout.text(), stderr: stderr.text() })
+}
+
+/// Waits for the end of a program, and sees to it.
+fn wait(child: &mut Child, text: &str, limit: Duration) -> Result<ExitStatus> {
+    // What runs after the signal puts things back: that is not to be cut off.
+    let is_cleanup = interrupt::is_set();
+    let start = Instant::now();
+    let mut tick = Duration::from_millis(1);
+    loop {
+        let ended = child.try_wait().with_context(|| format!("failed to wait for `{text}`"))?;
+        let is_interrupted = !is_cleanup && interrupt::is_set();
+        match ended {
+            // A signal from a terminal reaches it as well; what it has done by then is done.
+            Some(status) if status.success() || !is_interrupted => return Ok(status),
+            None if !is_interrupted && start.elapsed() < limit => {
+                thread::sleep(tick);
+                tick = (tick * 2).min(Duration::from_millis(20));
+            }
+            _ if is_interrupted => {
+                end(child);
+                return Err(Failure::failed(format!("interrupted: `{text}` was ended")).into());
+            }
+            _ => {
+                end(child);
+                return Err(Failure::failed(format!(
+                    "expected an end of `{text}` within {} s, found none: it was ended",
+                    limit.as_secs()
+                ))
+                .hint("is the network there? does it wait for a person?")
+                .into());
+            }
+        }
+    }
+}
+
+/// Ends a program and what it started.
+fn end(child: &mut Child) {
+    let pid = Pid::from_child(child);
+    let below = descendants::all_below(pid);
+    let killed = Instant::now() + GRACE;
+    let _ = rustix::process::kill_process(pid, Signal::TERM);
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < killed {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    below.iter().for_each(|found| descendants::send(found.pid, Signal::KILL));
+}
+
+/// What comes out of a pipe, read as it comes.
+struct Collected {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    end: Receiver<()>,
+}
+
+impl Collected {
+    fn of(mut pipe: Option<impl Read + Send + 'static>) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let (at_end, end) = mpsc::channel();
+        let collected = Arc::clone(&bytes);
+        thread::spawn(move || {
+            let mut buffer = [0; 8192];
+            while let Some(Ok(count @ 1..)) = pipe.as_mut().map(|pipe| pipe.read(&mut buffer)) {
+                if let Ok(mut bytes) = collected.lock() {
+                    bytes.extend_from_slice(&buffer[..count]);
+                }
+            }
+            let _ = at_end.send(());
+        });
+        Self { bytes, end }
+    }
+
+    /// All of it; of a pipe that something else keeps open, what came so far.
+    fn text(self) -> String {
+        let _ = self.end.recv_timeout(AFTER_THE_END);
+        let bytes = self.bytes.lock().map(|bytes| bytes.clone()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
 }

@@ -44,6 +44,10 @@ const ENDS: [&str; 9] = [
 /// Where an agent is that holds keys: for git, which has nothing else to log in with.
 const AGENT: &str = "SSH_AUTH_SOCK";
 
+/// What stands in the place of a credential.
+const HIDDEN: &str = "***";
+const SHORTEST: usize = 6;
+
 type Variable = (OsString, OsString);
 
 static KEPT: OnceLock<Vec<Variable>> = OnceLock::new();
@@ -123,6 +127,37 @@ pub fn is_credential(name: &OsStr, value: &OsStr) -> bool {
     !value.is_empty() && (is_secret(name) || name == AGENT || has_password(value))
 }
 
+/// A text for people in which no credential stands: no value that was taken out, and nobody's name
+/// or password in an address.
+pub fn hide(text: &str) -> String {
+    let kept = KEPT.get().into_iter().flatten();
+    let secrets = kept.filter(|(name, _)| is_secret(name)).filter_map(|(_, value)| value.to_str());
+    // The shortest would take innocent letters away.
+    let secrets = secrets.map(str::trim).filter(|secret| secret.len() >= SHORTEST);
+    let text = secrets.fold(text.to_owned(), |text, secret| text.replace(secret, HIDDEN));
+    let mut hidden = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("://") {
+        let (scheme, after) = (&rest[..at], &rest[at + 3..]);
+        hidden.push_str(&rest[..at + 3]);
+        let userinfo = userinfo(after).unwrap_or_default();
+        // The name that one logs in by over ssh is no secret.
+        let is_name = scheme.ends_with("ssh") && !userinfo.contains(':');
+        if !userinfo.is_empty() {
+            hidden.push_str(if is_name { userinfo } else { HIDDEN });
+        }
+        rest = &after[userinfo.len()..];
+    }
+    hidden + rest
+}
+
+/// What stands before `@` in what follows the `://` of an address.
+fn userinfo(rest: &str) -> Option<&str> {
+    let ends = |c: char| "/?#`'\"<>".contains(c) || c.is_whitespace();
+    let authority = rest.split(ends).next()?;
+    authority.rsplit_once('@').map(|(userinfo, _)| userinfo)
+}
+
 /// The file of this very program, even when it was built anew since.
 pub fn this_program() -> Result<PathBuf> {
     match cfg!(target_os = "linux") {
@@ -143,11 +178,7 @@ fn is_secret(name: &OsStr) -> bool {
 /// An address with a password in it, a header that logs in, or Nix's list of tokens.
 fn has_password(value: &OsStr) -> bool {
     let value = value.to_string_lossy().to_lowercase();
-    let userinfo = |rest: &str| {
-        let authority = rest.split(['/', '?', '#', ' ', '\n']).next().unwrap_or_default();
-        authority.rsplit_once('@').is_some_and(|(userinfo, _)| !userinfo.is_empty())
-    };
-    value.split("://").skip(1).any(userinfo)
+    value.split("://").skip(1).any(|rest| userinfo(rest).is_some_and(|found| !found.is_empty()))
         || value.contains("authorization:")
         || value.contains("access-tokens")
 }
@@ -207,6 +238,24 @@ mod tests {
             ("PATH", "/usr/bin:/bin"),
         ] {
             assert!(!is(name, value), "{name}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_printed_without_what_they_log_in_with() {
+        for (text, hidden) in [
+            (
+                "see `https://me:pa@ss@host/x?y` and http://host",
+                "see `https://***@host/x?y` and http://host",
+            ),
+            ("https://token@host", "https://***@host"),
+            ("url = ssh://git@host/x", "url = ssh://git@host/x"),
+            ("ssh://git:pass@host/x, git@host:x", "ssh://***@host/x, git@host:x"),
+            ("https://host/a@b https://h mail@host", "https://host/a@b https://h mail@host"),
+            ("https://a:b@h1,https://c@h2/", "https://***@h1,https://***@h2/"),
+            ("://", "://"),
+        ] {
+            assert_eq!(hide(text), hidden, "{text}");
         }
     }
 

@@ -13,9 +13,10 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use super::command::Output;
 use super::credentials;
@@ -31,6 +32,18 @@ const WARNING: &str = "! ";
 /// Stands above the output of every command but `flox auth` when nobody is logged in, or when the
 /// login has ended.
 const REMINDER: &str = "! You are not logged in to FloxHub. Run 'flox auth login' to log in.";
+
+const TICK: Duration = Duration::from_millis(20);
+/// How flox and what it started are ended, and how long each signal has.
+const ENDING: [(Signal, Duration); 3] = [
+    (Signal::INT, Duration::from_secs(10)),
+    (Signal::TERM, Duration::from_secs(5)),
+    (Signal::KILL, Duration::from_secs(1)),
+];
+/// What only asks has this long: flox itself gives a silent server 60 s.
+const QUESTION: Duration = Duration::from_secs(120);
+/// flox waits up to 30 minutes for FloxHub to confirm, after it has built what is not there.
+const PUBLISH: Duration = Duration::from_secs(90 * 60);
 
 /// flox, run in one checkout.
 pub struct Flox<'a> {
@@ -83,7 +96,7 @@ impl<'a> Flox<'a> {
 
     /// The version of flox; `None` when it is not installed.
     pub fn version(&self) -> Result<Option<String>> {
-        match self.run(&["--version"], Login::Hidden, Echo::No) {
+        match self.run(&["--version"], Login::Hidden, Echo::No, Some(QUESTION)) {
             Ok(output) if output.success() => Ok(Some(output.stdout.trim().to_owned())),
             Ok(output) => Err(failure("flox --version", &output).into()),
             Err(error) if is_not_found(&error) => Ok(None),
@@ -94,11 +107,11 @@ impl<'a> Flox<'a> {
     /// Checks that somebody is logged in to FloxHub. `flox auth status` does not look at when a
     /// login ends; any other command does, so a package is looked up as well, whichever it is.
     pub fn check_login(&self, pkg_path: &str) -> Result<()> {
-        let output = self.run(&["auth", "status"], Login::Visible, Echo::No)?;
+        let output = self.run(&["auth", "status"], Login::Visible, Echo::No, Some(QUESTION))?;
         if !output.success() {
             return Err(failure("flox auth status", &output).into());
         }
-        let output = self.run(&["show", pkg_path], Login::Visible, Echo::No)?;
+        let output = self.run(&["show", pkg_path], Login::Visible, Echo::No, Some(QUESTION))?;
         if has_reminder(&output) {
             return Err(Failure::failed("the FloxHub login has expired")
                 .caused_by(anyhow::anyhow!(
@@ -114,7 +127,7 @@ impl<'a> Flox<'a> {
     /// Builds attributes, in one run.
     pub fn build(&self, attributes: &[&str]) -> Result<()> {
         let args = [&["build", "-d", DIR], attributes].concat();
-        let output = self.run(&args, Login::Hidden, Echo::Stderr)?;
+        let output = self.run(&args, Login::Hidden, Echo::Stderr, None)?;
         if output.success() {
             return Ok(());
         }
@@ -127,9 +140,10 @@ impl<'a> Flox<'a> {
     /// When flox says that it failed, or does not run.
     pub fn publish(&self, attribute: &str, org: &str) -> Result<Outcome> {
         let args = ["publish", "-d", DIR, "-o", org, attribute];
-        match self.run(&args, Login::Visible, Echo::Stderr) {
+        match self.run(&args, Login::Visible, Echo::Stderr, Some(PUBLISH)) {
             Ok(output) => outcome(&output).map_err(Into::into),
-            Err(error) if interrupt::is_set() => Ok(Outcome::Unknown(error)),
+            // It ran, and was ended.
+            Err(error) if error.is::<Failure>() => Ok(Outcome::Unknown(error)),
             Err(error) => Err(error),
         }
     }
@@ -137,11 +151,17 @@ impl<'a> Flox<'a> {
     /// The versions of a package in the catalog; none when it was never published.
     pub fn show(&self, org: &str, package: &str) -> Result<Vec<Listed>> {
         let pkg_path = format!("{org}/{package}");
-        let output = self.run(&["show", &pkg_path], Login::Visible, Echo::No)?;
+        let output = self.run(&["show", &pkg_path], Login::Visible, Echo::No, Some(QUESTION))?;
         listed(&output, &pkg_path).map_err(Into::into)
     }
 
-    fn run(&self, args: &[&str], login: Login, echo: Echo) -> Result<Output> {
+    fn run(
+        &self,
+        args: &[&str],
+        login: Login,
+        echo: Echo,
+        limit: Option<Duration>,
+    ) -> Result<Output> {
         let mut command = Command::new("flox");
         command
             .args(args)
@@ -168,31 +188,58 @@ impl<'a> Flox<'a> {
         let mut child = command.spawn().with_context(|| format!("failed to run `{text}`"))?;
         let stdout = child.stdout.take().context("expected a pipe")?;
         let stderr = child.stderr.take().context("expected a pipe")?;
+        let group = Pid::from_child(&child);
+        let _killed = interrupt::Group::new(group);
         let (status, stdout, stderr) = std::thread::scope(|scope| {
             let stdout = scope.spawn(|| lines(stdout, echo));
             let stderr = scope.spawn(|| lines(stderr, echo));
-            let status = wait(&mut child);
+            let status = wait(&mut child, group, limit);
             (status, stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default())
         });
         let status = status.with_context(|| format!("failed to wait for `{text}`"))?;
-        interrupt::check()?;
+        if interrupt::is_set() {
+            return Err(Failure::failed(format!("interrupted: `{text}` was ended")).into());
+        }
+        let Some(status) = status else {
+            return Err(Failure::failed(format!(
+                "expected an end of `{text}` within {} s, found none: it was ended",
+                limit.unwrap_or_default().as_secs()
+            ))
+            .hint(NETWORK)
+            .into());
+        };
         Ok(Output { status: status.code(), stdout, stderr })
     }
 }
 
-/// Waits for flox; hands an interrupt on to it and to what it started.
-fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
-    let mut told = false;
-    loop {
+/// Waits for flox. When this program is asked to stop, or the limit is over (`None`), flox and what
+/// it started get SIGINT, which is the signal that it heeds, and stronger ones if they go on.
+fn wait(
+    child: &mut Child,
+    group: Pid,
+    limit: Option<Duration>,
+) -> std::io::Result<Option<ExitStatus>> {
+    let start = Instant::now();
+    let is_over = || limit.is_some_and(|limit| start.elapsed() >= limit);
+    while !interrupt::is_set() && !is_over() {
         if let Some(status) = child.try_wait()? {
-            return Ok(status);
+            return Ok(Some(status));
         }
-        if interrupt::is_set() && !std::mem::replace(&mut told, true) {
-            let pid = rustix::process::Pid::from_child(child);
-            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::INT);
-        }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(TICK);
     }
+    for (signal, grace) in ENDING {
+        let _ = kill_process_group(group, signal);
+        let until = Instant::now() + grace;
+        while Instant::now() < until {
+            // flox itself first: its group is there for as long as one of its children is.
+            let status = child.try_wait()?;
+            if status.is_some() && test_kill_process_group(group).is_err() {
+                return Ok(status.filter(|_| interrupt::is_set()));
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+    child.wait().map(|status| Some(status).filter(|_| interrupt::is_set()))
 }
 
 fn lines(stream: impl Read, echo: Echo) -> String {

@@ -188,8 +188,8 @@ impl<'a> Git<'a> {
     /// Commits the named files as they are now and nothing else.
     pub fn commit(&self, message: &str, paths: &[&str]) -> Result<()> {
         let sh = self.sh;
-        command::read(cmd!(sh, "git commit --quiet --only --file=- -- {paths...}").stdin(message))
-            .context("failed to commit")?;
+        let commit = cmd!(sh, "git commit --quiet --only --file=- -- {paths...}");
+        command::read_from(commit, message).context("failed to commit")?;
         Ok(())
     }
 

@@ -3,6 +3,9 @@
 //! `GITHUB_API_URL` and `GITHUB_SERVER_URL` are the bases, as in Actions; `GITHUB_TOKEN` is
 //! optional for reading and is handed to octocrab only.
 
+use std::pin::{Pin, pin};
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result};
 use octocrab::Octocrab;
 use octocrab::models::repos::{Object, Ref};
@@ -10,7 +13,12 @@ use serde::Deserialize;
 
 use super::credentials;
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::model::config::Config;
+
+/// How long a question may take, with all its pages and repetitions.
+const LIMIT: Duration = Duration::from_secs(120);
+const TICK: Duration = Duration::from_millis(50);
 
 /// One repository on GitHub.
 pub struct GitHub {
@@ -32,7 +40,9 @@ struct TaggedObject {
 }
 
 fn base(name: &str, default: &str) -> String {
-    let base = std::env::var(name).ok().filter(|base| !base.is_empty());
+    // One with a password in it was taken out.
+    let kept = credentials::get(name).map(ToOwned::to_owned).or_else(|| std::env::var_os(name));
+    let base = kept.and_then(|base| base.into_string().ok()).filter(|base| !base.is_empty());
     base.map_or_else(|| default.to_owned(), |base| base.trim_end_matches('/').to_owned())
 }
 
@@ -105,17 +115,37 @@ impl GitHub {
         what: &str,
         question: impl AsyncFnOnce(Octocrab) -> octocrab::Result<T>,
     ) -> Result<T> {
+        self.check_token()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime
-            .block_on(async {
-                let mut builder = Octocrab::builder().base_uri(&self.api)?;
-                if let Some(token) = &self.token {
-                    builder = builder.personal_token(token.clone());
-                }
-                question(builder.build()?).await
-            })
-            .map_err(|error| self.failure(&error))
-            .with_context(|| format!("failed to {what}"))
+        let answer = runtime.block_on(async {
+            let mut builder = Octocrab::builder().base_uri(&self.api)?;
+            if let Some(token) = &self.token {
+                builder = builder.personal_token(token.clone());
+            }
+            let question = pin!(question(builder.build()?));
+            Ok(within(LIMIT, question).await)
+        });
+        // What it waits for, the name of a server at most, is not waited for.
+        runtime.shutdown_background();
+        let answer = match answer {
+            Ok(answer) => answer.with_context(|| format!("failed to {what}"))?,
+            Err(error) => Err(error),
+        };
+        answer.map_err(|error| self.failure(&error)).with_context(|| format!("failed to {what}"))
+    }
+
+    /// octocrab takes whatever can be in a header for granted.
+    fn check_token(&self) -> Result<()> {
+        let is_good = |byte: u8| byte.is_ascii_graphic();
+        match &self.token {
+            Some(token) if !token.bytes().all(is_good) => Err(Failure::usage(
+                "expected a token of letters, digits and signs in `GITHUB_TOKEN`, found a space, a \
+                 line break or another character that no header holds",
+            )
+            .hint("set it anew, or unset it: reading needs none")
+            .into()),
+            _ => Ok(()),
+        }
     }
 
     fn failure(&self, error: &octocrab::Error) -> Failure {
@@ -130,6 +160,22 @@ impl GitHub {
             (403 | 429, None) => failure.hint("set `GITHUB_TOKEN`: it raises the rate limit"),
             (401, Some(_)) => failure.hint("`GITHUB_TOKEN` is not accepted: renew or unset it"),
             _ => failure,
+        }
+    }
+}
+
+/// Waits for an answer, but not beyond a limit, nor once this program was asked to stop.
+async fn within<T>(limit: Duration, mut answer: Pin<&mut impl Future<Output = T>>) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Ok(answer) = tokio::time::timeout(TICK, answer.as_mut()).await {
+            return Ok(answer);
+        }
+        interrupt::check()?;
+        if start.elapsed() >= limit {
+            return Err(Failure::failed(format!("no answer within {} s", limit.as_secs()))
+                .hint("is the network there, and `GITHUB_API_URL` right?")
+                .into());
         }
     }
 }

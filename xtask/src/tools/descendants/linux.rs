@@ -64,6 +64,13 @@ pub fn of(group: Pid, mark: Mark) -> Vec<Found> {
     found(&all, |entry| its.contains(&entry.pid))
 }
 
+/// Every process that runs and was started by one, or by one of those.
+pub fn all_below(pid: Pid) -> Vec<Found> {
+    let all = all();
+    let below = below(pid.as_raw_nonzero().get(), &all);
+    found(&all, |entry| below.contains(&entry.pid))
+}
+
 /// The processes that are this program's now.
 pub fn now() -> Before {
     let all = all();

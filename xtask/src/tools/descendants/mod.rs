@@ -21,7 +21,7 @@ mod other;
 
 pub use self::found::{Before, Found, KILLED, kill, send};
 #[cfg(target_os = "linux")]
-pub use self::linux::{adopt_orphans, end_run, marking, now, of, since};
+pub use self::linux::{adopt_orphans, all_below, end_run, marking, now, of, since};
 pub use self::mark::{Mark, Run, VARIABLE};
 #[cfg(not(target_os = "linux"))]
-pub use self::other::{adopt_orphans, end_run, marking, now, of, since};
+pub use self::other::{adopt_orphans, all_below, end_run, marking, now, of, since};

@@ -1,0 +1,145 @@
+//! What is asked to stop: it ends at the first signal, whatever it waits for, says so, and leaves
+//! nothing running.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::scene::Scene;
+
+const TICK: Duration = Duration::from_millis(50);
+
+/// Puts a script in the place of a program that the tool runs; what `@REAL@` stands for is the
+/// program itself.
+fn replace(scene: &Scene, program: &str, script: &str) {
+    let path = scene.path("bin").join(program);
+    let real = match path.exists() {
+        true => {
+            let real = scene.path("bin").join(format!("real-{program}"));
+            fs::rename(&path, &real).unwrap();
+            real.display().to_string()
+        }
+        false => {
+            let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
+            String::from_utf8(found.unwrap().stdout).unwrap().trim().to_owned()
+        }
+    };
+    fs::write(&path, format!("#!/bin/sh\n{}\n", script.replace("@REAL@", &real))).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+}
+
+fn start(scene: &Scene, args: &[&str]) -> Child {
+    scene.xtask(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn end(child: Child) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    (status.code(), String::from_utf8_lossy(&stderr).into_owned())
+}
+
+/// A script that says it is there and then sleeps, for a number of seconds that is its own.
+fn sleeps(scene: &Scene, seconds: u32) -> String {
+    let there = scene.path("there");
+    let there = there.display();
+    format!("echo >'{there}'; sleep {seconds} & wait; sleep {seconds}")
+}
+
+fn wait_for(scene: &Scene) {
+    while !scene.path("there").exists() {
+        thread::sleep(TICK);
+    }
+}
+
+fn runs(seconds: u32) -> bool {
+    let list = Command::new("ps").args(["-eo", "args"]).output().unwrap();
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    list.lines().any(|line| line == format!("sleep {seconds}"))
+}
+
+#[test]
+fn an_api_that_never_answers() {
+    let scene = Scene::new();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut command = scene.xtask(&["watch", "--once"]);
+    let command = command.env("GITHUB_API_URL", url).stderr(Stdio::piped());
+    for name in ["INT", "TERM"] {
+        let child = command.spawn().unwrap();
+        let (mut connection, _) = listener.accept().unwrap();
+        let _ = connection.read(&mut [0; 64]);
+        signal(&child, name);
+        let (status, said) = end(child);
+        assert_eq!(status, Some(1), "{said}");
+        assert!(said.contains("Caused by: interrupted\n"), "{said}");
+    }
+}
+
+#[test]
+fn an_archive_that_stops_coming() {
+    let scene = Scene::with_upstream_faults(&["archive-hangs"]);
+    let mut child = start(&scene, &["release", "1.12.2", "--dry-run"]);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("Hashing")));
+    thread::sleep(TICK);
+    signal(&child, "INT");
+    let said: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("Caused by: interrupted")), "{said:?}");
+}
+
+#[test]
+fn a_program_that_hangs() {
+    let scene = Scene::new();
+    replace(
+        &scene,
+        "git",
+        &format!("case $1 in fetch) {};; *) exec @REAL@ \"$@\";; esac", sleeps(&scene, 48110)),
+    );
+    let before = scene.state();
+    let child = start(&scene, &["release", "1.12.2"]);
+    wait_for(&scene);
+    signal(&child, "TERM");
+    let (status, said) = end(child);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("interrupted: `git fetch --quiet origin` was ended\n"), "{said}");
+    assert!(!runs(48110));
+    assert_eq!(scene.state(), before);
+}
+
+/// flox heeds SIGINT alone, and what it started may heed nothing.
+#[test]
+fn a_flox_that_does_not_end() {
+    let scene = Scene::new();
+    let script = format!("trap '' INT TERM\n{}", sleeps(&scene, 48120));
+    replace(&scene, "flox", &format!("case $1 in build) {script};; *) exec @REAL@ \"$@\";; esac"));
+    let before = scene.state();
+    let child = start(&scene, &["release", "1.12.2", "--variant", "combined"]);
+    wait_for(&scene);
+    signal(&child, "INT");
+    let (status, said) = end(child);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("Caused by: interrupted: `flox build -d flox "), "{said}");
+    assert!(!runs(48120));
+    assert_eq!(scene.state(), before);
+
+    // A second signal does not wait.
+    fs::remove_file(scene.path("there")).unwrap();
+    let child = start(&scene, &["build", "--variant", "combined"]);
+    wait_for(&scene);
+    signal(&child, "INT");
+    thread::sleep(TICK);
+    signal(&child, "TERM");
+    assert_eq!(end(child).0, Some(128 + 15));
+    while runs(48120) {
+        thread::sleep(TICK);
+    }
+}
