@@ -4,38 +4,11 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::thread;
-use std::time::Duration;
 
+use crate::programs::{TICK, replace, runs, signal, sleeps, wait_for};
 use crate::scene::Scene;
-
-const TICK: Duration = Duration::from_millis(50);
-
-/// Puts a script in the place of a program that the tool runs; what `@REAL@` stands for is the
-/// program itself.
-fn replace(scene: &Scene, program: &str, script: &str) {
-    let path = scene.path("bin").join(program);
-    let real = match path.exists() {
-        true => {
-            let real = scene.path("bin").join(format!("real-{program}"));
-            fs::rename(&path, &real).unwrap();
-            real.display().to_string()
-        }
-        false => {
-            let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
-            String::from_utf8(found.unwrap().stdout).unwrap().trim().to_owned()
-        }
-    };
-    fs::write(&path, format!("#!/bin/sh\n{}\n", script.replace("@REAL@", &real))).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-fn signal(child: &Child, name: &str) {
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
-}
 
 fn start(scene: &Scene, args: &[&str]) -> Child {
     scene.xtask(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -44,25 +17,6 @@ fn start(scene: &Scene, args: &[&str]) -> Child {
 fn end(child: Child) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = child.wait_with_output().unwrap();
     (status.code(), String::from_utf8_lossy(&stderr).into_owned())
-}
-
-/// A script that says it is there and then sleeps, for a number of seconds that is its own.
-fn sleeps(scene: &Scene, seconds: u32) -> String {
-    let there = scene.path("there");
-    let there = there.display();
-    format!("echo >'{there}'; sleep {seconds} & wait; sleep {seconds}")
-}
-
-fn wait_for(scene: &Scene) {
-    while !scene.path("there").exists() {
-        thread::sleep(TICK);
-    }
-}
-
-fn runs(seconds: u32) -> bool {
-    let list = Command::new("ps").args(["-eo", "args"]).output().unwrap();
-    let list = String::from_utf8_lossy(&list.stdout).into_owned();
-    list.lines().any(|line| line == format!("sleep {seconds}"))
 }
 
 #[test]

@@ -12,6 +12,8 @@ mod drift;
 mod interrupts;
 mod machines;
 mod partial;
+mod programs;
+mod recovery;
 mod refusals;
 mod releases;
 mod scene;

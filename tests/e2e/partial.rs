@@ -332,10 +332,10 @@ fn five_at_once() {
     let tip = scene.git(&["rev-parse", "origin/main"]);
     assert_eq!(scene.state(), (branch, tip, String::new()));
     assert!(scene.show("dagster-complete").contains("dagster-complete@1.12.2"));
-    assert!(!scene.clone_path(".git/xtask.lock").exists());
+    assert!(!scene.clone_path(".git/xtask-running.json").exists());
 
     // Whoever only looks is not kept waiting, and a run that was killed holds nothing.
-    let lock = fs::File::create(scene.clone_path(".git/xtask.lock")).unwrap();
+    let lock = fs::File::create(scene.clone_path(".git/xtask-running.json")).unwrap();
     lock.lock().unwrap();
     scene.run(&["release", "1.12.2", "--dry-run"]).expect_status(0);
     for args in [&["build"][..], &["bump", "1.12.2"], &["publish"]] {

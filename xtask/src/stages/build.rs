@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use semver::Version;
 
+use super::recover;
 use crate::args::VariantArg;
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::model::config::Variant;
 use crate::tools::flox::{self, Flox};
-use crate::tools::lock::Lock;
 use crate::ui;
 
 /// Build with `flox build`
@@ -37,7 +37,7 @@ pub struct BuiltOutput {
 }
 
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
-    let _lock = Lock::take(checkout, "build")?;
+    let _lock = recover::start(checkout, "build")?;
     for &variant in args.variant.variants() {
         for output in build(checkout, variant)?.outputs {
             ui::detail(format!("{} -> {}", output.attribute, output.path.display()));

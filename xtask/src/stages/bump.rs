@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::inspect;
+use super::{inspect, recover};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::model::drift::{Answer, Finding, Severity};
@@ -12,7 +12,6 @@ use crate::model::facts::Facts;
 use crate::model::plan::{Plan, Policy};
 use crate::model::version;
 use crate::tools::edits::Edits;
-use crate::tools::lock::Lock;
 use crate::ui;
 
 /// Rewrite the Nix files only
@@ -45,11 +44,8 @@ impl DriftArg {
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let version = version::parse(&args.version)?;
     let doing = format!("bump {version}");
-    let lock = (!args.dry_run).then(|| Lock::take(checkout, &doing)).transpose()?;
-    if lock.is_some() {
-        // What an interrupted run left is put back first: the plan is made of what is there then.
-        Edits::recover(checkout)?;
-    }
+    // What an interrupted run left is put back first: the plan is made of what is there then.
+    let _lock = (!args.dry_run).then(|| recover::start(checkout, &doing)).transpose()?;
     // Files that cannot be read are refused before anything is downloaded.
     checkout.pinned()?;
     let facts = inspect::facts(checkout, inspect::release(checkout, &version)?)?;

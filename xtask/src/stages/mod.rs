@@ -1,6 +1,7 @@
 //! One module per command; each is one step of the pipeline, or a few of them in order.
 
 pub mod audit;
+mod branch;
 pub mod build;
 pub mod bump;
 pub mod catalog;
@@ -8,6 +9,7 @@ pub mod doctor;
 pub mod inspect;
 pub mod prefetch;
 pub mod publish;
+mod recover;
 pub mod rehearse;
 pub mod release;
 pub mod smoke;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::catalog::{self, Entry, Package};
+use super::recover;
 use super::smoke::{self, Smoked};
 use crate::args::{OrgArg, VariantArg};
 use crate::checkout::Checkout;
@@ -12,7 +13,6 @@ use crate::failure::Failure;
 use crate::interrupt;
 use crate::smoke::Options;
 use crate::tools::flox::{self, Flox, Outcome};
-use crate::tools::lock::Lock;
 use crate::ui;
 
 /// How long a new version may take to show up in the catalog.
@@ -40,7 +40,7 @@ pub struct Published {
 
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let org = args.org.resolve(checkout)?;
-    let _lock = Lock::take(checkout, "publish")?;
+    let _lock = recover::start(checkout, "publish")?;
     check_flox(checkout, org)?;
     check_git(checkout)?;
     let smoked = smoke::build_and_smoke(checkout, args.variant.variants(), &args.smoke)?;

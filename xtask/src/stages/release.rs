@@ -3,22 +3,22 @@
 use anyhow::{Context as _, Result};
 use semver::Version;
 
+use super::branch::{Place, There, place};
 use super::bump::DriftArg;
 use super::publish::{self, Published};
-use super::smoke;
-use super::{bump, catalog, inspect};
+use super::smoke::{self, Smoked};
+use super::{bump, catalog, inspect, recover};
 use crate::args::{OrgArg, VariantArg};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::model::config::Variant;
 use crate::model::facts::Facts;
+use crate::model::plan::Plan;
 use crate::model::version;
 use crate::smoke::Options;
 use crate::tools::edits::Edits;
 use crate::tools::flox;
-use crate::tools::git::BranchAt;
-use crate::tools::lock::Lock;
 use crate::ui;
 
 /// Release a version: bump, build, smoke, commit, push, publish
@@ -45,23 +45,13 @@ pub struct Args {
     smoke: Options,
 }
 
-/// Where a release is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
-    /// On the branch that is checked out.
-    Here,
-    /// On the maintenance branch of an older version.
-    Maintenance { branch: String, at: BranchAt },
-}
-
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let version = version::parse(&args.version)?;
     let org = args.org.resolve(checkout)?;
     if args.dry_run {
         return dry_run(checkout, &version, args.variant.variants(), args.drift);
     }
-    let _lock = Lock::take(checkout, &format!("release {version}"))?;
-    Edits::recover(checkout)?;
+    let _lock = recover::start(checkout, &format!("release {version}"))?;
     check_clean(checkout)?;
     let branch = current_branch(checkout)?;
     if !args.no_publish && !args.commit_only {
@@ -124,19 +114,10 @@ fn release_here(
         );
         return Ok(None);
     }
+    check_built(checkout, &smoked)?;
     if !plan.is_empty() {
         ui::step("Committing", format!("dagster {version} on `{branch}`"));
-        let mut message = plan.commit_message();
-        let trailers: Vec<String> = smoked
-            .iter()
-            .filter_map(|smoked| smoked.trailer().transpose())
-            .collect::<Result<_>>()?;
-        if !trailers.is_empty() {
-            message += &format!("\n{}", trailers.concat());
-        }
-        let paths = plan.paths();
-        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        checkout.git().commit(&message, &paths)?;
+        commit(checkout, &plan, &smoked)?;
     }
     edits.keep()?;
     push(checkout, branch, &version)?;
@@ -145,6 +126,61 @@ fn release_here(
         return Ok(None);
     }
     publish::publish(checkout, &smoked, org).map(Some)
+}
+
+/// Refuses to go on when the tracked files are not those that were built and smoked.
+fn check_built(checkout: &Checkout, smoked: &[Smoked]) -> Result<()> {
+    let tree = checkout.git().tree_of_tracked_files()?;
+    let Some(other) = smoked.iter().map(Smoked::built).find(|built| built.tree != tree) else {
+        return Ok(());
+    };
+    let changed = checkout.git().differences(&other.tree, &tree)?;
+    Err(Failure::failed(format!(
+        "`{}` changed since `{}` was built and smoked; nothing was committed",
+        changed.join("`, `"),
+        other.variant
+    ))
+    .hint("whose edit is it? it was left as it is: commit or drop it, then run the command again")
+    .into())
+}
+
+/// Commits what was built and smoked, and nothing else.
+fn commit(checkout: &Checkout, plan: &Plan, smoked: &[Smoked]) -> Result<()> {
+    let git = checkout.git();
+    let mut message = plan.commit_message();
+    let trailers: Vec<String> =
+        smoked.iter().filter_map(|smoked| smoked.trailer().transpose()).collect::<Result<_>>()?;
+    if !trailers.is_empty() {
+        message += &format!("\n{}", trailers.concat());
+    }
+    let paths = plan.paths();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let before = git.commit_of("HEAD")?;
+    if let Err(error) = git.commit(&message, &paths) {
+        if git.commit_of("HEAD")? == before {
+            return Err(error);
+        }
+        // A hook that runs after the commit, for one.
+        ui::warning(format!("the commit is made, although: {error:#}"));
+    }
+    let tree = git.tree_of("HEAD")?;
+    let Some(other) = smoked.iter().map(Smoked::built).find(|built| built.tree != tree) else {
+        return Ok(());
+    };
+    let changed = git.differences(&other.tree, &tree)?;
+    let failure = Failure::failed(format!(
+        "a hook of git's changed `{}` in the commit: that is not what was built and smoked",
+        changed.join("`, `")
+    ));
+    Err(match git.take_back_to(&before) {
+        Ok(()) => {
+            failure.hint("the commit was taken back; make the hook leave the Nix files alone")
+        }
+        Err(error) => failure.caused_by(error).hint(format!(
+            "the commit is there and was not pushed: `git reset {before}` takes it back"
+        )),
+    }
+    .into())
 }
 
 fn push(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> {
@@ -193,98 +229,9 @@ fn dry_run(
     bump::check_decided(&plan)
 }
 
-/// Decides where a version is released: a version older than the one here never moves this branch
-/// back.
-fn place(checkout: &Checkout, branch: &str, version: &Version) -> Result<Place> {
-    let config = &checkout.config;
-    let maintenance = config.maintenance_branch(version);
-    if branch == maintenance {
-        return Ok(Place::Here);
-    }
-    if branch != config.git.branch {
-        return Err(Failure::failed(format!(
-            "expected branch `{}` or `{maintenance}`, found `{branch}`",
-            config.git.branch
-        ))
-        .hint(format!("`git switch {}`", config.git.branch))
-        .into());
-    }
-    if *version >= checkout.pinned_version()? {
-        return Ok(Place::Here);
-    }
-    let at = checkout.git().find_branch(&maintenance, &config.git.remote)?;
-    Ok(Place::Maintenance { branch: maintenance, at })
-}
-
-/// A branch that is checked out for the time of a release.
-struct There<'a> {
-    checkout: &'a Checkout,
-    home: String,
-    branch: String,
-    made: bool,
-    is_back: bool,
-}
-
-impl<'a> There<'a> {
-    fn go(checkout: &'a Checkout, home: &str, place: &Place) -> Result<Self> {
-        let git = checkout.git();
-        let mut there = Self {
-            checkout,
-            home: home.to_owned(),
-            branch: home.to_owned(),
-            made: false,
-            is_back: true,
-        };
-        let Place::Maintenance { branch, at } = place else { return Ok(there) };
-        ui::step(
-            "Switching",
-            format!("to `{branch}`: a maintenance release, `{home}` stays as it is"),
-        );
-        match at {
-            BranchAt::Local => git.switch(branch)?,
-            BranchAt::Remote => git.switch_to_remote(branch, &checkout.config.git.remote)?,
-            BranchAt::Nowhere => git.switch_to_new(branch)?,
-        }
-        there.branch.clone_from(branch);
-        there.made = *at == BranchAt::Nowhere;
-        there.is_back = false;
-        Ok(there)
-    }
-
-    fn branch(&self) -> &str {
-        &self.branch
-    }
-
-    fn come_back(mut self) -> Result<()> {
-        self.leave()
-    }
-
-    fn leave(&mut self) -> Result<()> {
-        if std::mem::replace(&mut self.is_back, true) {
-            return Ok(());
-        }
-        let git = self.checkout.git();
-        git.switch(&self.home)?;
-        ui::step("Switching", format!("back to `{}`", self.home));
-        // A branch that this run made and put no commit on is as if it had never been.
-        if self.made && git.commit_of(&self.branch)? == git.commit_of("HEAD")? {
-            git.delete_merged_branch(&self.branch)?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for There<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = self.leave() {
-            ui::warning(format!("failed to switch back: {error:#}; `git switch {}`", self.home));
-        }
-    }
-}
-
 /// Refuses to move a branch to an older version than it has. A branch that this run made has none.
 fn check_order(checkout: &Checkout, there: &There<'_>, version: &Version) -> Result<()> {
-    if there.made {
+    if there.is_new() {
         return Ok(());
     }
     let branch = there.branch();

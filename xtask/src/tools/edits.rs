@@ -3,11 +3,11 @@
 //! Before the first file is touched, a journal with every file's text before and after is written
 //! to git's own directory. Each file is then replaced by a rename, so it is whole at any moment.
 //! The journal goes away when the edits are kept or taken back; one that is found later was left by
-//! a run that was killed, and [`Edits::recover`] puts the files back, unless somebody edited them
-//! since.
+//! a run that was killed, and [`Edits::recover`] puts the files back. What somebody edited
+//! meanwhile is never written over.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -64,51 +64,105 @@ impl Edits {
     /// # Errors
     /// When one of the files is neither as it was before nor as it was written: somebody edited it.
     pub fn recover(checkout: &Checkout) -> Result<bool> {
-        let journal = checkout.git().git_path(JOURNAL)?;
+        let git = checkout.git();
+        let journal = git.git_path(JOURNAL)?;
+        remove_if_there(&new_name(&journal))?;
         let text = match fs::read(&journal) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             text => text.with_context(|| format!("failed to read `{}`", journal.display()))?,
         };
-        let entries: Vec<Entry> = serde_json::from_slice(&text)
-            .with_context(|| format!("failed to read `{}`", journal.display()))?;
-        let paths = entries.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>();
-        if !checkout.git().is_dirty(&paths)? {
+        let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(&text) else {
+            forget_unreadable(&journal, &git.dirty()?)?;
+            return Ok(false);
+        };
+        let edits = Self { root: checkout.root.clone(), journal, entries };
+        let paths = edits.entries.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>();
+        for path in &paths {
+            remove_if_there(&new_name(&checkout.root.join(path)))?;
+        }
+        if !git.is_dirty(&paths)? {
             // Killed before the first file or after the commit, or put back by hand.
-            for path in &paths {
-                remove_if_there(&new_name(&checkout.root.join(path)))?;
-            }
-            fs::remove_file(&journal)?;
+            edits.keep()?;
             return Ok(false);
         }
-        for entry in &entries {
-            let now = fs::read(checkout.root.join(&entry.path)).unwrap_or_default();
-            if now != entry.before.as_bytes() && now != entry.after.as_bytes() {
-                return Err(Failure::failed(format!(
-                    "an earlier run was interrupted, and `{}` was edited since",
-                    entry.path
-                ))
-                .hint(format!(
-                    "bring the file to the state you want, then remove `{}`",
-                    journal.display()
-                ))
-                .into());
-            }
+        if let Some(entry) = edits.entries.iter().find(|entry| edits.now(entry) == Now::Edited) {
+            let failure = Failure::failed(format!(
+                "an earlier run was interrupted, and `{}` was edited since",
+                entry.path
+            ))
+            .hint(format!(
+                "bring the file to the state you want, then remove `{}`",
+                edits.journal.display()
+            ));
+            edits.leave();
+            return Err(failure.into());
         }
-        ui::warning(format!(
-            "an earlier run was interrupted: putting {} files back",
-            entries.len()
-        ));
-        Self { root: checkout.root.clone(), journal, entries }.restore()?;
+        ui::warning(format!("an earlier run was interrupted: putting {} files back", paths.len()));
+        edits.restore()?;
         Ok(true)
     }
 
-    fn restore(&mut self) -> Result<()> {
-        for entry in self.entries.drain(..) {
-            replace(&self.root.join(&entry.path), entry.before.as_bytes())?;
+    /// What became of a file.
+    fn now(&self, entry: &Entry) -> Now {
+        match fs::read(self.root.join(&entry.path)) {
+            Ok(now) if now == entry.before.as_bytes() => Now::Before,
+            Ok(now) if now == entry.after.as_bytes() => Now::After,
+            Err(error) if error.kind() == ErrorKind::NotFound => Now::Gone,
+            _ => Now::Edited,
+        }
+    }
+
+    /// Puts the files back, but those that somebody edited; returns the latter.
+    fn restore(mut self) -> Result<Vec<String>> {
+        let entries = std::mem::take(&mut self.entries);
+        let mut edited = Vec::new();
+        for entry in entries {
+            match self.now(&entry) {
+                Now::Before => {}
+                Now::After | Now::Gone => {
+                    replace(&self.root.join(&entry.path), entry.before.as_bytes())?;
+                }
+                Now::Edited => edited.push(entry.path),
+            }
         }
         fs::remove_file(&self.journal)
-            .with_context(|| format!("failed to remove `{}`", self.journal.display()))
+            .with_context(|| format!("failed to remove `{}`", self.journal.display()))?;
+        Ok(edited)
     }
+
+    /// Leaves files and journal as they are.
+    fn leave(mut self) {
+        self.entries.clear();
+    }
+}
+
+/// What a file is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Now {
+    Before,
+    After,
+    /// It was removed: putting it back loses nothing.
+    Gone,
+    /// Somebody wrote something else.
+    Edited,
+}
+
+/// A journal that a full disk or a crash of the system left says nothing. Where no tracked file
+/// differs from the last commit, there is nothing to take back.
+fn forget_unreadable(journal: &Path, dirty: &[String]) -> Result<()> {
+    if dirty.is_empty() {
+        ui::warning(format!("removing `{}`, which cannot be read", journal.display()));
+        return remove_if_there(journal);
+    }
+    Err(Failure::failed(format!(
+        "an earlier run was interrupted and its journal cannot be read; changed: {}",
+        dirty.join(", ")
+    ))
+    .hint(format!(
+        "look at `git diff`; `git restore` what is not yours, then remove `{}`",
+        journal.display()
+    ))
+    .into())
 }
 
 impl Drop for Edits {
@@ -116,9 +170,20 @@ impl Drop for Edits {
         if self.entries.is_empty() {
             return;
         }
-        let count = self.entries.len();
-        match self.restore() {
-            Ok(()) => ui::step("Restored", format!("{count} files, as they were before")),
+        let edits = Self {
+            root: self.root.clone(),
+            journal: self.journal.clone(),
+            entries: std::mem::take(&mut self.entries),
+        };
+        let count = edits.entries.len();
+        match edits.restore() {
+            Ok(edited) if edited.is_empty() => {
+                ui::step("Restored", format!("{count} files, as they were before"));
+            }
+            Ok(edited) => ui::warning(format!(
+                "left as it is, since somebody edited it meanwhile: `{}`; the rest was put back",
+                edited.join("`, `")
+            )),
             Err(error) => ui::warning(format!(
                 "failed to put the Nix files back: {error:#}; `git restore nix` does it"
             )),
@@ -151,7 +216,7 @@ fn new_name(path: &Path) -> PathBuf {
 
 fn remove_if_there(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(error).with_context(|| format!("failed to remove `{}`", path.display()))
         }
         _ => Ok(()),

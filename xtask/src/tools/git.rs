@@ -1,11 +1,15 @@
 //! `git`, in one checkout.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use xshell::{Shell, cmd};
 
 use super::command::{self, output};
+
+/// How the names of copies of git's index start.
+const SCRATCH: &str = "xtask-index-";
 
 /// The git repository of a checkout.
 pub struct Git<'a> {
@@ -51,11 +55,32 @@ impl<'a> Git<'a> {
     /// The id of the tree that a commit of every tracked file as it is now would have.
     pub fn tree_of_tracked_files(&self) -> Result<String> {
         let sh = self.sh;
-        let index = self.git_path(&format!("xtask-index-{}", std::process::id()))?;
+        let index = self.git_path(&format!("{SCRATCH}{}", std::process::id()))?;
         let _remove = RemoveOnDrop(&index);
         std::fs::copy(self.git_path("index")?, &index).context("failed to copy git's index")?;
         command::read(cmd!(sh, "git add --update .").env("GIT_INDEX_FILE", &index))?;
         command::read(cmd!(sh, "git write-tree").env("GIT_INDEX_FILE", &index))
+    }
+
+    /// The files in which two trees differ.
+    pub fn differences(&self, a: &str, b: &str) -> Result<Vec<String>> {
+        let sh = self.sh;
+        let names = command::read(cmd!(sh, "git diff --no-renames --name-only {a} {b}"))?;
+        Ok(names.lines().map(str::to_owned).collect())
+    }
+
+    /// Takes the commits of this branch back, down to one: the branch, the index, and of the files
+    /// those that are as they were committed. What else was edited stays.
+    pub fn take_back_to(&self, commit: &str) -> Result<()> {
+        let sh = self.sh;
+        let edited = command::read(cmd!(sh, "git diff --no-renames --name-only HEAD"))?;
+        let mut paths = self.differences(commit, "HEAD")?;
+        paths.retain(|path| !edited.lines().any(|edited| edited == path));
+        command::read(cmd!(sh, "git reset --quiet --mixed {commit}"))?;
+        if !paths.is_empty() {
+            command::read(cmd!(sh, "git restore --source {commit} --worktree -- {paths...}"))?;
+        }
+        Ok(())
     }
 
     /// Tracked files that differ from the last commit, each in backticks; none in a clean checkout.
@@ -210,11 +235,95 @@ impl<'a> Git<'a> {
         Ok(self.root.join(command::read(cmd!(sh, "git rev-parse --git-common-dir"))?))
     }
 
+    /// Locks of git's own that are there: of the index, of branches, of its configuration.
+    pub fn lock_files(&self) -> Result<Vec<LockFile>> {
+        let (common, own) = (self.common_dir()?, self.git_path("")?);
+        let mut found = Vec::new();
+        lock_files_in(&common, false, &mut found)?;
+        if own.canonicalize().ok() != common.canonicalize().ok() {
+            lock_files_in(&own, false, &mut found)?;
+        }
+        lock_files_in(&common.join("refs"), true, &mut found)?;
+        Ok(found)
+    }
+
+    /// Does a git run in this repository? `None` where that cannot be told.
+    pub fn runs(&self) -> Option<bool> {
+        let root = self.root.canonicalize().ok()?;
+        let entries = std::fs::read_dir("/proc").ok()?;
+        let mut is_any = false;
+        for entry in entries.flatten() {
+            let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+            is_any |= name.starts_with("git")
+                && std::fs::read_link(entry.path().join("cwd"))
+                    .is_ok_and(|cwd| cwd.starts_with(&root));
+        }
+        std::fs::metadata("/proc/self/comm").ok().map(|_| is_any)
+    }
+
+    /// Removes the copies of git's index that a killed run left.
+    pub fn remove_scratch(&self) -> Result<()> {
+        let dir = self.git_path("")?;
+        for entry in std::fs::read_dir(&dir)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(SCRATCH) {
+                std::fs::remove_file(&path)
+                    .with_context(|| format!("failed to remove `{}`", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The path of a file in git's own directory.
     pub fn git_path(&self, name: &str) -> Result<PathBuf> {
         let sh = self.sh;
         Ok(self.root.join(command::read(cmd!(sh, "git rev-parse --git-path {name}"))?))
     }
+}
+
+/// A lock that git makes for the time of a change, and leaves when it is killed.
+pub struct LockFile {
+    pub path: PathBuf,
+    /// When it was made, in seconds since 1970.
+    pub since: u64,
+}
+
+impl LockFile {
+    pub fn remove(&self) -> Result<()> {
+        std::fs::remove_file(&self.path)
+            .with_context(|| format!("failed to remove `{}`", self.path.display()))
+    }
+
+    /// In words, as `12 min`.
+    pub fn age(&self) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        match now.saturating_sub(self.since) {
+            seconds @ 0..120 => format!("{seconds} s"),
+            seconds @ 120..7200 => format!("{} min", seconds / 60),
+            seconds => format!("{} h", seconds / 3600),
+        }
+    }
+}
+
+/// The lock files in a directory and, where git keeps branches, below it.
+fn lock_files_in(dir: &Path, is_deep: bool, found: &mut Vec<LockFile>) -> Result<()> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.with_context(|| format!("failed to list `{}`", dir.display()))?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() && is_deep {
+            lock_files_in(&path, is_deep, found)?;
+        }
+        if path.is_file() && path.extension().is_some_and(|extension| extension == "lock") {
+            let made = path.metadata().and_then(|metadata| metadata.modified()).ok();
+            let since = made.and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+            found.push(LockFile { path, since: since.unwrap_or_default().as_secs() });
+        }
+    }
+    Ok(())
 }
 
 struct RemoveOnDrop<'a>(&'a Path);

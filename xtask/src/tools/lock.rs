@@ -18,13 +18,15 @@ use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::ui;
 
-const FILE: &str = "xtask.lock";
+/// Not named like a lock of git's.
+const FILE: &str = "xtask-running.json";
 
 /// The right to write to a checkout, for as long as the value lives.
 #[must_use]
 pub struct Lock {
     file: Arc<File>,
     path: PathBuf,
+    killed_since: Option<u64>,
 }
 
 /// What the file says.
@@ -47,7 +49,8 @@ impl Lock {
     /// When another run has it: who, since when and at which step.
     pub fn take(checkout: &Checkout, command: &str) -> Result<Self> {
         let path = checkout.git().common_dir()?.join(FILE);
-        let file = Arc::new(locked(&path)?);
+        let (file, killed) = locked(&path)?;
+        let file = Arc::new(file);
         let holder = Holder {
             pid: std::process::id(),
             user: std::env::var("USER").unwrap_or_default(),
@@ -61,7 +64,12 @@ impl Lock {
             // It only tells others; a full disk stops something else.
             let _ = write(&of_steps, &Holder { step: step.to_owned(), ..holder.clone() });
         });
-        Ok(Self { file, path })
+        Ok(Self { file, path, killed_since: killed.map(|holder| holder.since) })
+    }
+
+    /// When the run before this one started (seconds since 1970), if it was killed.
+    pub fn killed_since(&self) -> Option<u64> {
+        self.killed_since
     }
 }
 
@@ -74,26 +82,33 @@ impl Drop for Lock {
     }
 }
 
-/// The file of the lock, locked.
-fn locked(path: &Path) -> Result<File> {
+/// The file of the lock, locked, and who had it and did not give it back.
+fn locked(path: &Path) -> Result<(File, Option<Holder>)> {
     loop {
         let opened =
             OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
-        let mut file = opened.with_context(|| format!("failed to open `{}`", path.display()))?;
+        let file = opened.with_context(|| format!("failed to open `{}`", path.display()))?;
         match file.try_lock() {
-            Ok(()) if is_at(&file, path) => return Ok(file),
+            Ok(()) if is_at(&file, path) => {
+                let killed = holder(&file);
+                return Ok((file, killed));
+            }
             // The run that had it removed it between the two.
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let _ = file.read_to_string(&mut text);
-                return Err(held(serde_json::from_str(&text).ok(), now()).into());
+                return Err(held(holder(&file), now()).into());
             }
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("failed to lock `{}`", path.display()));
             }
         }
     }
+}
+
+fn holder(mut file: &File) -> Option<Holder> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
 }
 
 fn is_at(file: &File, path: &Path) -> bool {
@@ -160,7 +175,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
         std::fs::write(&path, "left").unwrap();
-        let held = locked(&path).unwrap();
+        let (held, _) = locked(&path).unwrap();
         assert!(locked(&path).is_err());
         // Removed while it is held, as at the end of a run: the next is another file.
         std::fs::remove_file(&path).unwrap();

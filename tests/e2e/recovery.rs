@@ -1,0 +1,162 @@
+//! What a run that was killed leaves, and what somebody edits while one is at work: the same command
+//! goes on, and nothing of a person's is lost.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use crate::programs::{replace, runs, sleeps, wait_for};
+use crate::scene::Scene;
+
+const RELEASE: [&str; 4] = ["release", "1.12.2", "--variant", "combined"];
+const FILE: &str = "nix/combined/dagster-complete.nix";
+
+fn hook(scene: &Scene, name: &str, script: &str) {
+    let path = scene.clone_path(".git/hooks").join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Released as if nothing had been: pushed, published, on its branch, and nothing left.
+#[track_caller]
+fn goes_on(scene: &Scene, args: &[&str], branch: &str) {
+    let ran = scene.run(args);
+    ran.expect_status(0);
+    let (at, _, dirty) = scene.state();
+    assert_eq!((at.as_str(), dirty.as_str()), ("main", ""), "{}", ran.block());
+    assert_eq!(
+        scene.git(&["rev-parse", branch]),
+        scene.git(&["rev-parse", &format!("origin/{branch}")])
+    );
+    let version = args[1];
+    assert!(scene.show("dagster-complete").contains(&format!("dagster-complete@{version} ")));
+    let left: Vec<String> = fs::read_dir(scene.clone_path(".git"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("xtask") || name.ends_with(".lock"))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn an_edit_between_build_and_commit() {
+    let scene = Scene::new();
+    let before = scene.state();
+    let path = scene.clone_path(FILE);
+    // The tree is hashed before the build, after it, and before the commit.
+    let script = format!(
+        "case $1 in add) echo >>'{count}'; if [ $(wc -l <'{count}') = 3 ]; then \
+         echo '# mine' >>'{path}'; fi;; esac\nexec @REAL@ \"$@\"",
+        count = scene.path("count").display(),
+        path = path.display(),
+    );
+    replace(&scene, "git", &script);
+    let ran = scene.run(&RELEASE);
+    ran.expect_status(1);
+    let error = "error: `nix/combined/dagster-complete.nix` changed since `combined` was built and \
+        smoked; nothing was committed\n";
+    assert!(ran.stderr.contains(error), "{}", ran.block());
+    assert!(
+        ran.stderr.contains("warning: left as it is, since somebody edited it meanwhile: `nix/")
+    );
+    // Their edit is there, nothing else is, and nothing went out.
+    let (branch, commit, dirty) = scene.state();
+    assert_eq!((branch, commit), (before.0, before.1));
+    assert_eq!(dirty, format!(" M {FILE}"));
+    assert!(fs::read_to_string(&path).unwrap().ends_with("# mine\n"));
+    assert_eq!(scene.show("dagster-complete"), "");
+
+    scene.git(&["restore", FILE]);
+    goes_on(&scene, &RELEASE, "main");
+}
+
+#[test]
+fn a_hook_that_edits_what_is_committed() {
+    let scene = Scene::new();
+    let before = scene.state();
+    hook(&scene, "pre-commit", &format!("echo '# formatted' >>{FILE}; git add {FILE}"));
+    let ran = scene.run(&RELEASE);
+    ran.expect_status(1);
+    let error = "error: a hook of git's changed `nix/combined/dagster-complete.nix` in the commit: \
+        that is not what was built and smoked\nhint: the commit was taken back; ";
+    assert!(ran.stderr.contains(error), "{}", ran.block());
+    assert_eq!(scene.state(), before);
+    assert_eq!(scene.git(&["rev-parse", "origin/main"]), before.1);
+
+    fs::remove_file(scene.clone_path(".git/hooks/pre-commit")).unwrap();
+    goes_on(&scene, &RELEASE, "main");
+}
+
+#[test]
+fn a_commit_that_is_made_and_fails() {
+    let scene = Scene::new();
+    replace(&scene, "git", "@REAL@ \"$@\" || exit; case $1 in commit) echo no >&2; exit 3;; esac");
+    let ran = scene.run(&RELEASE);
+    ran.expect_status(0);
+    assert!(ran.stderr.contains("warning: the commit is made, although: "), "{}", ran.block());
+    goes_on(&scene, &RELEASE, "main");
+}
+
+#[test]
+fn journals_that_cannot_be_read() {
+    let scene = Scene::new();
+    let journal = scene.clone_path(".git/xtask-edits.json");
+    for text in ["", "[{", "null"] {
+        fs::write(&journal, text).unwrap();
+        fs::write(scene.path("clone/.git/xtask-index-7"), "left").unwrap();
+        let ran = scene.run(&["bump", "1.12.2"]);
+        ran.expect_status(0);
+        assert!(ran.stderr.starts_with("warning: removing `"), "{}", ran.block());
+        scene.git(&["restore", "nix"]);
+        assert!(!journal.exists() && !scene.clone_path(".git/xtask-index-7").exists());
+    }
+    // Files that differ may be a person's.
+    fs::write(&journal, "").unwrap();
+    fs::write(scene.clone_path("README.md"), "mine\n").unwrap();
+    let ran = scene.run(&RELEASE);
+    ran.expect_status(1);
+    assert!(ran.stderr.contains("its journal cannot be read; changed: `README.md`\n"));
+    assert_eq!(fs::read_to_string(scene.clone_path("README.md")).unwrap(), "mine\n");
+}
+
+#[test]
+fn locks_that_git_left() {
+    let scene = Scene::new();
+    let (lock, running) =
+        (scene.clone_path(".git/index.lock"), scene.clone_path(".git/xtask-running.json"));
+    fs::write(&lock, "").unwrap();
+    // Somebody's: this tool was not killed.
+    let ran = scene.run(&RELEASE);
+    ran.expect_status(1);
+    assert!(ran.stderr.contains(".git/index.lock` is there, for "), "{}", ran.block());
+    assert!(ran.stderr.contains(", and no git is at work in this repository\n"));
+    assert!(lock.exists());
+    // It was: the git that it had started went down with it.
+    let killed = r#"{"pid":1,"user":"","command":"release 1.12.2","since":1,"step":""}"#;
+    fs::write(&running, killed).unwrap();
+    let branch = scene.clone_path(".git/refs/heads/main.lock");
+    fs::write(&branch, "").unwrap();
+    goes_on(&scene, &RELEASE, "main");
+    assert!(!lock.exists() && !branch.exists());
+}
+
+/// kill -9 in the middle of a maintenance release, with an edit half way.
+#[test]
+fn a_maintenance_release_that_was_killed() {
+    let scene = Scene::new();
+    let args = ["release", "1.9.12", "--variant", "combined", "--accept-drift"];
+    let script =
+        format!("case $1 in build) {};; *) exec @REAL@ \"$@\";; esac", sleeps(&scene, 48130));
+    replace(&scene, "flox", &script);
+    let mut run = scene.xtask(&args).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&scene);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert!(Command::new("pkill").args(["-f", "^sleep 48130$"]).status().unwrap().success());
+    assert_eq!(scene.state().0, "release/1.9");
+    fs::remove_file(scene.clone_path(FILE)).unwrap();
+    fs::rename(scene.path("bin/real-flox"), scene.path("bin/flox")).unwrap();
+    goes_on(&scene, &args, "release/1.9");
+    assert!(!runs(48130));
+}

@@ -1,0 +1,165 @@
+//! The branch that a release is made on: the one that is checked out, or the maintenance branch of
+//! an older version, which is checked out for that time.
+//!
+//! Before it is, git's own directory gets a file that says where the checkout came from. One that
+//! is found later was left by a run that was killed, and [`There::recover`] goes back.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::checkout::Checkout;
+use crate::failure::Failure;
+use crate::tools::git::BranchAt;
+use crate::ui;
+
+const FILE: &str = "xtask-away.json";
+
+/// Where a release is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// On the branch that is checked out.
+    Here,
+    /// On the maintenance branch of an older version.
+    Maintenance { branch: String, at: BranchAt },
+}
+
+/// Decides where a version is released: a version older than the one here never moves this branch
+/// back.
+pub fn place(checkout: &Checkout, branch: &str, version: &Version) -> Result<Place> {
+    let config = &checkout.config;
+    let maintenance = config.maintenance_branch(version);
+    if branch == maintenance {
+        return Ok(Place::Here);
+    }
+    if branch != config.git.branch {
+        return Err(Failure::failed(format!(
+            "expected branch `{}` or `{maintenance}`, found `{branch}`",
+            config.git.branch
+        ))
+        .hint(format!("`git switch {}`", config.git.branch))
+        .into());
+    }
+    if *version >= checkout.pinned_version()? {
+        return Ok(Place::Here);
+    }
+    let at = checkout.git().find_branch(&maintenance, &config.git.remote)?;
+    Ok(Place::Maintenance { branch: maintenance, at })
+}
+
+/// A branch that is checked out for the time of a release.
+pub struct There<'a> {
+    checkout: &'a Checkout,
+    away: Option<Away>,
+    branch: String,
+}
+
+/// What git's directory says while another branch is checked out.
+#[derive(Debug, Serialize, Deserialize)]
+struct Away {
+    /// The branch to go back to.
+    home: String,
+    /// The branch that is checked out.
+    branch: String,
+    /// Did this run make that branch?
+    made: bool,
+}
+
+impl<'a> There<'a> {
+    pub fn go(checkout: &'a Checkout, home: &str, place: &Place) -> Result<Self> {
+        let git = checkout.git();
+        let Place::Maintenance { branch, at } = place else {
+            return Ok(Self { checkout, away: None, branch: home.to_owned() });
+        };
+        ui::step(
+            "Switching",
+            format!("to `{branch}`: a maintenance release, `{home}` stays as it is"),
+        );
+        let away =
+            Away { home: home.to_owned(), branch: branch.clone(), made: *at == BranchAt::Nowhere };
+        away.write(checkout)?;
+        // From here on dropping it goes back.
+        let there = Self { checkout, away: Some(away), branch: branch.clone() };
+        match at {
+            BranchAt::Local => git.switch(branch)?,
+            BranchAt::Remote => git.switch_to_remote(branch, &checkout.config.git.remote)?,
+            BranchAt::Nowhere => git.switch_to_new(branch)?,
+        }
+        Ok(there)
+    }
+
+    pub fn branch(&self) -> &str {
+        &self.branch
+    }
+
+    /// Did this run make the branch?
+    pub fn is_new(&self) -> bool {
+        self.away.as_ref().is_some_and(|away| away.made)
+    }
+
+    pub fn come_back(mut self) -> Result<()> {
+        self.away.take().map_or(Ok(()), |away| away.come_back(self.checkout))
+    }
+
+    /// Goes back to where a run that was killed came from.
+    pub fn recover(checkout: &Checkout) -> Result<()> {
+        let file = Away::file(checkout)?;
+        let text = match std::fs::read(&file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            text => text.with_context(|| format!("failed to read `{}`", file.display()))?,
+        };
+        match serde_json::from_slice::<Away>(&text) {
+            Ok(away) => away.come_back(checkout),
+            // Of 0 bytes: killed before the branch was left.
+            Err(_) => Away::forget(checkout),
+        }
+    }
+}
+
+impl Drop for There<'_> {
+    fn drop(&mut self) {
+        let Some(away) = self.away.take() else { return };
+        if let Err(error) = away.come_back(self.checkout) {
+            let home = &away.home;
+            ui::warning(format!("failed to switch back: {error:#}; `git switch {home}`"));
+        }
+    }
+}
+
+impl Away {
+    fn file(checkout: &Checkout) -> Result<PathBuf> {
+        checkout.git().git_path(FILE)
+    }
+
+    fn write(&self, checkout: &Checkout) -> Result<()> {
+        let file = Self::file(checkout)?;
+        std::fs::write(&file, serde_json::to_vec(self)?)
+            .with_context(|| format!("failed to write `{}`", file.display()))
+    }
+
+    fn forget(checkout: &Checkout) -> Result<()> {
+        let file = Self::file(checkout)?;
+        std::fs::remove_file(&file)
+            .with_context(|| format!("failed to remove `{}`", file.display()))
+    }
+
+    /// Goes back, unless somebody has gone elsewhere. A branch that the run made and put no commit
+    /// on is as if it had never been.
+    fn come_back(&self, checkout: &Checkout) -> Result<()> {
+        let Self { home, branch, made } = self;
+        let git = checkout.git();
+        if git.branch()?.as_ref() == Some(branch) {
+            git.switch(home)?;
+            ui::step("Switching", format!("back to `{home}`"));
+        }
+        let is_there =
+            *made && git.find_branch(branch, &checkout.config.git.remote)? == BranchAt::Local;
+        if is_there && git.commit_of(branch)? == git.commit_of(home)? {
+            git.delete_merged_branch(branch)?;
+        }
+        Self::forget(checkout)
+    }
+}
