@@ -1,10 +1,12 @@
 //! Credentials: who sees which, and that this program's own environment holds none.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 
+use crate::programs::replace;
 use crate::scene::Scene;
 
 const FLOXHUB: &str = "flox_pat_planted";
@@ -128,4 +130,67 @@ fn an_address_with_a_password_is_not_printed() {
         let said = String::from_utf8_lossy(&said);
         assert!(!said.contains(OTHER) && said.contains("127.0.0.1:9"), "{args:?}: {said}");
     }
+}
+
+/// What each program sees of secrets that have any name, or stand in an address or a setting.
+#[test]
+fn each_program_sees_its_own_and_no_other() {
+    let scene = Scene::new();
+    let log = scene.path("environments");
+    for program in ["git", "python3", "flox"] {
+        let script = format!(
+            "{{ printf '\\036%s\\n' \"{program} $1\"; env; }} >>'{}'\nexec '@REAL@' \"$@\"",
+            log.display()
+        );
+        replace(&scene, program, &script);
+    }
+    let index = scene.world.url().replace("http://", "http://me:planted-index@");
+    let output = scene
+        .xtask(&["release", "1.12.2", "--variant", "combined"])
+        .env("FLOX_FLOXHUB_TOKEN", FLOXHUB)
+        .env("GITHUB_TOKEN", GITHUB)
+        .env("PIP_INDEX_URL", format!("{index}/simple"))
+        .env("NIX_CONFIG", "cores = 0\naccess-tokens = github.com=planted-nix")
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "http.https://host.invalid/.extraheader")
+        .env("GIT_CONFIG_VALUE_0", "AUTHORIZATION: basic planted-git")
+        .env("npm_config__auth", "planted-npm")
+        .env("CARGO_REGISTRIES_OWN_TOKEN", "planted-cargo")
+        .env("AWS_SESSION_TOKEN", "planted-aws")
+        .env("MY_NOTE", "planted-note")
+        .env("RUST_BACKTRACE", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(!said.contains("planted"), "{said}");
+    let seen = fs::read_to_string(log).unwrap();
+    let mut found = BTreeSet::new();
+    for run in seen.split('\u{1e}').filter(|run| !run.is_empty()) {
+        let (name, variables) = run.split_once('\n').unwrap();
+        assert!(!variables.contains("RUST_BACKTRACE"), "{name}");
+        let program = name.split(' ').next().unwrap();
+        // The stand-in for flox is run by a Python as well.
+        if program == "python3" && !["python3 -mpip", "python3 -I"].contains(&name) {
+            continue;
+        }
+        let secrets = variables.split(|c: char| c.is_whitespace() || "=:@".contains(c));
+        for secret in secrets.filter(|word| word.contains("planted")) {
+            found.insert(format!("{} {secret}", if program == "flox" { name } else { program }));
+        }
+    }
+    let expected = [
+        format!("flox auth {FLOXHUB}"),
+        format!("flox publish {FLOXHUB}"),
+        "flox publish planted-git".to_owned(),
+        format!("flox show {FLOXHUB}"),
+        "git planted-git".to_owned(),
+        "python3 planted-index".to_owned(),
+    ];
+    let expected: BTreeSet<String> = expected.into();
+    let unexpected: Vec<&String> = found.difference(&expected).collect();
+    // flox's questions go to git's remote only where it publishes; that it is given it is no harm.
+    let harmless = ["flox auth planted-git", "flox show planted-git"];
+    assert!(unexpected.iter().all(|it| harmless.contains(&it.as_str())), "{unexpected:?}");
+    assert!(expected.is_subset(&found), "{found:?}");
 }

@@ -100,6 +100,57 @@ fn a_version_that_upstream_has_not_finished() {
     );
 }
 
+/// What answers in an index's place, or no index at all: it says nothing of what upstream has done.
+#[test]
+fn an_index_that_did_not_answer() {
+    for faults in [&["index-portal"][..], &[]] {
+        let scene = Scene::with_upstream_faults(faults);
+        let before = scene.state();
+        let mut command = scene.xtask(&["release", "1.12.2"]);
+        if faults.is_empty() {
+            command.env("PIP_NO_INDEX", "1");
+        }
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("error: failed to ask pip's index for `"), "{said}");
+        assert!(!said.contains("upstream has not finished"), "{said}");
+        assert_eq!(scene.state(), before);
+    }
+}
+
+/// What would stop a release in the middle is asked before it begins, all of it.
+#[test]
+fn things_that_are_known_before_the_build() {
+    let scene = Scene::new();
+    fs::write(scene.clone_path("flox/.flox/junk"), "").unwrap();
+    scene.git(&["config", "commit.gpgSign", "true"]);
+    scene.git(&["config", "gpg.program", "/no/such/gpg"]);
+    scene.git(&["remote", "set-url", "--push", "origin", "/no/such/remote"]);
+    scene.git(&["config", "user.useConfigOnly", "true"]);
+    scene.git(&["config", "--unset", "user.email"]);
+    let before = scene.state();
+    let mut command = scene.xtask(&["release", "1.12.2"]);
+    for name in ["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL", "EMAIL"] {
+        command.env_remove(name);
+    }
+    let output = command.env("HOME", scene.path("nobody")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.starts_with("error: 4 things stop this release\n  Caused by: git identity: "),
+        "{said}"
+    );
+    for name in
+        ["    signature: `commit.gpgSign` is set", "    push: failed", "    environment: expected"]
+    {
+        assert!(said.contains(&format!("\n{name}")), "{name}: {said}");
+    }
+    assert!(said.contains("\nhint: `git add` it, or ignore it\n"), "{said}");
+    assert_eq!(scene.state(), before);
+    assert!(!said.contains("Inspecting"), "{said}");
+}
+
 #[test]
 fn a_dirty_checkout() {
     let scene = Scene::new();

@@ -329,6 +329,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, data, "application/x-gzip")
 
     def simple(self, path):
+        if "index-portal" in self.server.faults:
+            return self.answer(200, b"<html><a href='/login'>Log in</a></html>", "text/html")
         if "index-500" in self.server.faults:
             return self.answer(500, b"Internal Server Error", "text/plain")
         data = self.server.page(releases_name(path[len("/simple/"):].strip("/")))

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::model::config::{self, Config, Variant};
 use crate::model::nix_edit::{self, NixFile, Pinned};
 use crate::model::nixpkgs::{self, Recorded};
+use crate::tools::command;
 use crate::tools::git::Git;
 
 /// A checkout of this repository. Never the place the binary was built from: the current directory.
@@ -35,10 +36,7 @@ impl Checkout {
             ))
             .hint("run the command inside a clone of this repository")
         };
-        let top = cmd!(sh, "git rev-parse --show-toplevel")
-            .quiet()
-            .ignore_stderr()
-            .read()
+        let top = command::read(cmd!(sh, "git rev-parse --show-toplevel"))
             .map_err(|error| not_here().caused_by(error))?;
         let root = PathBuf::from(top);
         if !root.join(config::FILE).is_file() {

@@ -1,30 +1,17 @@
 //! `doctor`: is this machine able to release, and what is missing. Changes nothing.
 
 use anyhow::{Context as _, Result};
-use xshell::cmd;
 
-use super::publish;
+use super::preflight::{self, Check, Need};
 use crate::checkout::Checkout;
 use crate::failure::{self, Failure};
-use crate::tools::flox::Flox;
+use crate::tools::credentials;
 use crate::tools::github::GitHub;
-use crate::tools::{command, credentials, pip};
 use crate::ui;
-
-/// flox before this clears the tokens that it does not know.
-const OLDEST_FLOX: (u64, u64) = (1, 14);
-/// pip before this has no `--report`.
-const OLDEST_PIP: (u64, u64) = (22, 2);
 
 /// Check that this machine can release
 #[derive(clap::Args)]
 pub struct Args {}
-
-/// One thing that a release needs: what was found, or why it is not there.
-struct Check {
-    name: &'static str,
-    result: Result<String>,
-}
 
 /// Something that a release does not fail for, and that somebody should look at.
 struct Warning {
@@ -63,49 +50,18 @@ fn told(error: &anyhow::Error) -> String {
 }
 
 fn checks(checkout: &Checkout) -> Vec<Check> {
-    let sh = &checkout.sh;
-    let flox = Flox::new(&checkout.root);
-    let git = checkout.git();
-    let remote = &checkout.config.git.remote;
     let check = |name, result| Check { name, result };
-    vec![
-        check("Nix files", checkout.pinned_version().map(|version| format!("pinned at {version}"))),
-        check("git", command::read(cmd!(sh, "git --version"))),
-        check("git identity", command::read(cmd!(sh, "git var GIT_COMMITTER_IDENT")).map(identity)),
-        check(
-            "history",
-            git.is_shallow().and_then(|shallow| {
-                anyhow::ensure!(!shallow, "this is a shallow clone: `git fetch --unshallow`");
-                Ok("whole".to_owned())
-            }),
-        ),
-        check(
-            "branch",
-            git.upstream()
-                .and_then(|upstream| upstream.context("the current branch has no upstream")),
-        ),
-        check("remote", git.remote_url(remote).and_then(remote_address)),
-        check("Python", command::read(cmd!(sh, "python3 --version"))),
-        check("pip", pip::version(sh).and_then(|version| at_least("pip", version, OLDEST_PIP))),
-        check(
-            "flox",
-            flox.version().and_then(|version| {
-                let version = version.context("command not found: `flox`")?;
-                at_least("flox", version, OLDEST_FLOX)
-            }),
-        ),
-        check(
-            "FloxHub login",
-            publish::check_login(checkout, &checkout.config.catalog.org)
-                .map(|()| "logged in".to_owned()),
-        ),
-        check(
-            "upstream",
-            GitHub::of_upstream(&checkout.config).tags().map(|tags| {
-                format!("{} tags on `{}`", tags.len(), checkout.config.upstream.repository)
-            }),
-        ),
-    ]
+    let pinned = checkout.pinned_version().map(|version| format!("pinned at {version}"));
+    let upstream = checkout.git().upstream();
+    let upstream =
+        upstream.and_then(|upstream| upstream.context("the current branch has no upstream"));
+    let tags = GitHub::of_upstream(&checkout.config)
+        .tags()
+        .map(|tags| format!("{} tags on `{}`", tags.len(), checkout.config.upstream.repository));
+    let mut checks = vec![check("Nix files", pinned)];
+    checks.extend(preflight::checks(checkout, &checkout.config.catalog.org, Need::Publish));
+    checks.extend([check("branch", upstream), check("upstream", tags)]);
+    checks
 }
 
 /// What the Nix files are built with, against release.toml and against what nixpkgs builds. Files
@@ -138,55 +94,4 @@ fn warnings(checkout: &Checkout) -> Vec<Warning> {
         ));
     }
     found.into_iter().map(|text| Warning { name: "Python", text }).collect()
-}
-
-/// The name and address of a `git var` identity, without its time.
-fn identity(text: String) -> String {
-    text.rsplit_once('>').map_or(text.clone(), |(identity, _)| format!("{identity}>"))
-}
-
-/// flox sends the remote's address to FloxHub as it is: it must not hold a password.
-fn remote_address(url: Option<String>) -> Result<String> {
-    let url = url.context("there is no such remote")?;
-    anyhow::ensure!(
-        credentials::hide(&url) == url,
-        "the remote's address holds a password or a token, which `flox publish` would send on: \
-         take it out"
-    );
-    Ok(url)
-}
-
-fn at_least(name: &str, version: String, (major, minor): (u64, u64)) -> Result<String> {
-    let mut numbers = version.split('.').map(|number| number.parse::<u64>().unwrap_or(0));
-    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    anyhow::ensure!(
-        found >= (major, minor),
-        "expected {name} {major}.{minor} or newer, found {version}"
-    );
-    Ok(version)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared_as_numbers() {
-        assert!(at_least("pip", "22.2".to_owned(), OLDEST_PIP).is_ok());
-        assert!(at_least("pip", "9.0.3".to_owned(), OLDEST_PIP).is_err());
-        assert!(at_least("flox", "1.14.1".to_owned(), OLDEST_FLOX).is_ok());
-        assert!(at_least("flox", "1.9.9".to_owned(), OLDEST_FLOX).is_err());
-    }
-
-    #[test]
-    fn a_password_in_the_remote_is_found_and_not_shown() {
-        for url in ["https://me:secret@host/a/b", "https://secret@host/a/b"] {
-            let error = format!("{:#}", remote_address(Some(url.to_owned())).unwrap_err());
-            assert!(!error.contains("secret@"), "{error}");
-        }
-        for url in ["https://host/a/b", "git@host:a/b", "/srv/a.git", "ssh://git@host/a"] {
-            assert!(remote_address(Some(url.to_owned())).is_ok(), "{url}");
-        }
-        assert!(remote_address(None).is_err());
-    }
 }

@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod doctor;
 pub mod inspect;
 pub mod prefetch;
+mod preflight;
 pub mod publish;
 mod recover;
 pub mod rehearse;

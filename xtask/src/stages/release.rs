@@ -5,6 +5,7 @@ use semver::Version;
 
 use super::branch::{Place, There, place};
 use super::bump::DriftArg;
+use super::preflight::{self, Need};
 use super::publish::{self, Published};
 use super::smoke::{self, Smoked};
 use super::{bump, catalog, inspect, recover};
@@ -45,6 +46,16 @@ pub struct Args {
     smoke: Options,
 }
 
+impl Args {
+    fn need(&self) -> Need {
+        match (self.no_publish, self.commit_only) {
+            (true, _) => Need::Build,
+            (false, true) => Need::Push,
+            (false, false) => Need::Publish,
+        }
+    }
+}
+
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let version = version::parse(&args.version)?;
     let org = args.org.resolve(checkout)?;
@@ -54,9 +65,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let _lock = recover::start(checkout, &format!("release {version}"))?;
     check_clean(checkout)?;
     let branch = current_branch(checkout)?;
-    if !args.no_publish && !args.commit_only {
-        publish::check_flox(checkout, org)?;
-    }
+    preflight::check(checkout, org, args.need())?;
     checkout.git().fetch(&checkout.config.git.remote)?;
     let place = place(checkout, &branch, &version)?;
     let release = inspect::release(checkout, &version)?;

@@ -16,7 +16,8 @@ use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal};
 use xshell::Cmd;
 
-use super::{credentials, descendants};
+use super::descendants;
+use super::surroundings::{self, Program};
 use crate::failure::Failure;
 use crate::interrupt;
 
@@ -48,8 +49,8 @@ impl Output {
     }
 }
 
-/// Runs a command to its end whatever its status, without a credential in its environment but
-/// those that an address holds.
+/// Runs a command to its end whatever its status, in the environment that its program is given
+/// ([`surroundings`]).
 ///
 /// # Errors
 /// When it does not run, or did not end within [`LIMIT`], or this program is asked to stop.
@@ -92,8 +93,9 @@ fn must_succeed(cmd: Cmd<'_>, stdin: Option<&str>, limit: Duration) -> Result<St
 fn run(cmd: Cmd<'_>, stdin: Option<&str>, limit: Duration) -> Result<Output> {
     let text = cmd.to_string();
     let mut command = Command::from(cmd);
+    let program = Program::of(&command);
+    surroundings::give(&mut command, program);
     command
-        .envs(credentials::settings().map(|(name, value)| (name, value)))
         .env("LC_ALL", "C.UTF-8")
         .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())

@@ -4,10 +4,11 @@
 //! that is no good, in warnings alone (`! `). Its stable phrases are matched, most specific first;
 //! anything else is reported as it stands. tests/standins/transcripts holds what the real one says.
 //!
-//! It is run with piped streams, without `-q` (which hides errors), without `RUST_BACKTRACE` (which
-//! adds to them), and without any `FLOX_*` variable but the ones set here: flox reads each of them
-//! as a configuration key. It heeds SIGINT alone, and what it starts must get the signal as well,
-//! so it runs in a process group of its own.
+//! It is run with piped streams, without `-q` (which hides errors), and in an environment that is
+//! built up (`surroundings`): without `RUST_BACKTRACE` (which adds to its errors), and without any
+//! `FLOX_*` variable but the ones set here, each of which flox reads as a configuration key. It
+//! heeds SIGINT alone, and what it starts must get the signal as well, so it runs in a process
+//! group of its own.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
@@ -20,6 +21,7 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use super::command::Output;
 use super::credentials;
+use super::surroundings::{self, Program};
 use crate::failure::Failure;
 use crate::interrupt;
 
@@ -170,18 +172,10 @@ impl<'a> Flox<'a> {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            // `_FLOX_`: of an activated environment, in which flox gives no reminder.
-            let foreign = ["RUST_LOG", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE"].contains(&&*text)
-                || ["FLOX_", "_FLOX_"].iter().any(|prefix| text.starts_with(prefix));
-            if foreign {
-                command.env_remove(&name);
-            }
-        }
-        let token = credentials::get(TOKEN).filter(|_| login == Login::Visible);
-        command.envs(credentials::settings().map(|(name, value)| (name, value)));
-        command.envs(token.map(|token| (TOKEN, token)));
+        let is_asked = login == Login::Visible;
+        let program = if is_asked { Program::FloxHub } else { Program::FloxBuild };
+        surroundings::give(&mut command, program);
+        command.envs(credentials::get(TOKEN).filter(|_| is_asked).map(|token| (TOKEN, token)));
         command.env("NO_COLOR", "1").env("FLOX_DISABLE_METRICS", "true").env("LC_ALL", "C.UTF-8");
 
         let text = format!("flox {}", args.join(" "));

@@ -42,6 +42,7 @@ impl<'a> Git<'a> {
         let sh = self.sh;
         let commit = format!("{rev}^{{commit}}");
         command::read(cmd!(sh, "git rev-parse --verify --quiet {commit}"))
+            .and_then(object_id)
             .with_context(|| format!("failed to find the commit of `{rev}`"))
     }
 
@@ -49,7 +50,7 @@ impl<'a> Git<'a> {
     pub fn tree_of(&self, rev: &str) -> Result<String> {
         let sh = self.sh;
         let tree = format!("{rev}^{{tree}}");
-        command::read(cmd!(sh, "git rev-parse --verify --quiet {tree}"))
+        command::read(cmd!(sh, "git rev-parse --verify --quiet {tree}")).and_then(object_id)
     }
 
     /// The id of the tree that a commit of every tracked file as it is now would have.
@@ -59,7 +60,7 @@ impl<'a> Git<'a> {
         let _remove = RemoveOnDrop(&index);
         std::fs::copy(self.git_path("index")?, &index).context("failed to copy git's index")?;
         command::read(cmd!(sh, "git add --update .").env("GIT_INDEX_FILE", &index))?;
-        command::read(cmd!(sh, "git write-tree").env("GIT_INDEX_FILE", &index))
+        command::read(cmd!(sh, "git write-tree").env("GIT_INDEX_FILE", &index)).and_then(object_id)
     }
 
     /// The files in which two trees differ.
@@ -218,6 +219,31 @@ impl<'a> Git<'a> {
         Ok(())
     }
 
+    /// Asks the remote whether it would take a push, without one: of a branch that nobody has.
+    pub fn may_push(&self, remote: &str) -> Result<()> {
+        let sh = self.sh;
+        command::read(cmd!(
+            sh,
+            "git push --quiet --dry-run --no-verify {remote} HEAD:refs/heads/xtask-may-push"
+        ))
+        .with_context(|| format!("failed to ask `{remote}` for the right to push"))
+        .map(drop)
+    }
+
+    /// Are commits signed here?
+    pub fn signs_commits(&self) -> Result<bool> {
+        let sh = self.sh;
+        let found = output(cmd!(sh, "git config --type=bool --get commit.gpgSign"))?;
+        Ok(found.success() && found.stdout.trim() == "true")
+    }
+
+    /// Signs a commit that no branch has.
+    pub fn sign_a_trial(&self) -> Result<()> {
+        let sh = self.sh;
+        let tree = "HEAD^{tree}";
+        command::read(cmd!(sh, "git commit-tree -S -m trial {tree}")).map(drop)
+    }
+
     /// Pushes the current branch and makes the remote's its upstream. Never forced.
     pub fn push(&self, remote: &str, branch: &str) -> Result<()> {
         let sh = self.sh;
@@ -324,6 +350,13 @@ fn lock_files_in(dir: &Path, is_deep: bool, found: &mut Vec<LockFile>) -> Result
         }
     }
     Ok(())
+}
+
+/// What git calls an object by: 40 hexadecimal digits, or 64.
+fn object_id(text: String) -> Result<String> {
+    let is_id = [40, 64].contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    anyhow::ensure!(is_id, "expected the id of an object from git, found `{text}`");
+    Ok(text)
 }
 
 struct RemoveOnDrop<'a>(&'a Path);

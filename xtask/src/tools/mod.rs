@@ -21,3 +21,4 @@ pub mod pip;
 pub mod process;
 pub mod python;
 pub mod store;
+pub mod surroundings;

@@ -87,21 +87,29 @@ pub fn find(sh: &Shell, wanted: &[(&str, String)]) -> Result<Found> {
         return read_report(&output, &requirements).map(Found::All);
     }
     // pip stops at the first package that it cannot find: ask for each, to name them all.
-    let mut missing = Vec::new();
+    let (mut missing, mut unknown) = (Vec::new(), None);
+    let mut is_known = false;
     for requirement in &requirements {
         let output = report(sh, Detail::Debug, std::slice::from_ref(requirement))?;
-        if output.success() {
-            continue;
+        match answer(&output) {
+            Answer::There => is_known = true,
+            Answer::OtherVersions => {
+                is_known = true;
+                missing.push(requirement.clone());
+            }
+            Answer::NoSuchProject => {
+                missing.push(requirement.clone());
+                unknown = Some(output);
+            }
+            Answer::None => return Err(failure(&output, requirement)),
         }
-        if !is_absence(&output) {
-            return Err(failure(&output, requirement));
-        }
-        missing.push(requirement.clone());
     }
-    if missing.is_empty() {
-        return Err(failure(&output, &requirements.join(" ")));
+    match unknown {
+        // An index that knows none of our packages is something else that answers in its place.
+        Some(output) if !is_known => Err(failure(&output, &requirements.join(" "))),
+        _ if missing.is_empty() => Err(failure(&output, &requirements.join(" "))),
+        _ => Ok(Found::Missing(missing)),
     }
-    Ok(Found::Missing(missing))
 }
 
 /// The version of pip, as `23.2.1`.
@@ -173,10 +181,39 @@ fn read_report(output: &Output, requirements: &[String]) -> Result<Vec<Wheel>> {
     Ok(wheels)
 }
 
-/// Did pip reach every index, and none has the package? When it could not reach one it ends with
-/// the same words.
-fn is_absence(output: &Output) -> bool {
-    output.stderr.contains("No matching distribution found for") && unreachable(output).is_none()
+/// What pip learned of one package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    There,
+    /// The index has the project, and not this version.
+    OtherVersions,
+    /// The index answered that it does not know the project (404).
+    NoSuchProject,
+    /// Nothing that could be called an answer of an index: none was reached or asked, or what
+    /// answered has no page of the project. pip ends with the same words.
+    None,
+}
+
+fn answer(output: &Output) -> Answer {
+    if output.success() {
+        return Answer::There;
+    }
+    let is_absent = output.stderr.contains("No matching distribution found for");
+    if !is_absent || unreachable(output).is_some() {
+        return Answer::None;
+    }
+    let lists_versions = output.stderr.lines().any(|line| {
+        let versions = line.split_once("(from versions: ").map(|(_, versions)| versions);
+        versions.is_some_and(|versions| !versions.starts_with("none") && !versions.starts_with(')'))
+    });
+    let said = |line: &str| line.contains("Could not fetch URL") && line.contains("404 Client Err");
+    match lists_versions {
+        true => Answer::OtherVersions,
+        false if output.stdout.lines().chain(output.stderr.lines()).any(said) => {
+            Answer::NoSuchProject
+        }
+        false => Answer::None,
+    }
 }
 
 /// The page that pip says it could not fetch. A project that an index does not know is no such
@@ -190,9 +227,14 @@ fn unreachable(output: &Output) -> Option<&str> {
     })
 }
 
+/// What pip said, without the details that it was asked for.
+fn last_words(output: &Output) -> &str {
+    output.stderr.find("ERROR: ").map_or(&output.stderr, |at| &output.stderr[at..])
+}
+
 fn failure(output: &Output, requirement: &str) -> anyhow::Error {
     let error = Failure::failed(format!("failed to ask pip's index for `{requirement}`"))
-        .caused_by(anyhow::anyhow!("{}", unreachable(output).unwrap_or(&output.stderr).trim()));
+        .caused_by(anyhow::anyhow!("{}", unreachable(output).unwrap_or(last_words(output)).trim()));
     let too_old = output.stderr.contains("no such option");
     let absent = output.stderr.contains("No module named pip");
     error
@@ -213,18 +255,31 @@ mod tests {
     }
 
     #[test]
-    fn absence_is_not_a_network_failure() {
-        let absent = "ERROR: Could not find a version that satisfies the requirement a==2 \
-                      (from versions: 1)\nERROR: No matching distribution found for a==2\n";
-        assert!(is_absence(&output(absent)));
+    fn absence_is_what_an_index_says_of_the_package() {
+        let absent = |versions: &str| {
+            format!(
+                "ERROR: Could not find a version that satisfies the requirement a==2 (from \
+                 versions: {versions})\nERROR: No matching distribution found for a==2\n"
+            )
+        };
+        let page = |why: &str| {
+            let absent = absent("none");
+            format!("Could not fetch URL http://x/simple/a/: {why} - skipping\n{absent}")
+        };
         let retried =
-            format!("WARNING: Retrying (Retry(total=4)) after connection broken\n{absent}");
-        assert!(!is_absence(&output(&retried)));
-        assert!(!is_absence(&output("ERROR: something else")));
-        let page =
-            |why| format!("Could not fetch URL http://x/simple/a/: {why} - skipping\n{absent}");
-        assert!(is_absence(&output(&page("404 Client Error: Not Found for url: http://x"))));
-        assert!(!is_absence(&output(&page("too many 500 error responses"))));
+            format!("WARNING: Retrying (Retry(total=4)) after connection broken\n{}", absent("1"));
+        for (stderr, expected) in [
+            (absent("1"), Answer::OtherVersions),
+            (page("404 Client Error: Not Found for url: http://x"), Answer::NoSuchProject),
+            // A captive portal, an empty page, no index at all.
+            (absent("none"), Answer::None),
+            (page("403 Client Error: Forbidden for url: http://x"), Answer::None),
+            (page("too many 500 error responses"), Answer::None),
+            (retried, Answer::None),
+            ("ERROR: something else".to_owned(), Answer::None),
+        ] {
+            assert_eq!(answer(&output(&stderr)), expected, "{stderr}");
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
+use super::surroundings::{self, Program};
+
 /// An interpreter that runs here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interpreter {
@@ -66,7 +68,9 @@ const QUESTION: &str = "import os, sys; print('%d.%d' % sys.version_info[:2]); \
     print(os.path.realpath(getattr(sys, '_base_executable', None) or sys.executable))";
 
 fn ask(program: &Path) -> Option<Interpreter> {
-    let output = Command::new(program)
+    let mut command = Command::new(program);
+    surroundings::give(&mut command, Program::Pip);
+    let output = command
         .args(["-I", "-c", QUESTION])
         .stdin(Stdio::null())
         .stderr(Stdio::null())
@@ -80,7 +84,9 @@ fn ask(program: &Path) -> Option<Interpreter> {
 
 /// What pyenv installed under a name, newest last there, first here.
 fn of_pyenv(name: &str) -> Vec<PathBuf> {
-    let output = Command::new("pyenv")
+    let mut command = Command::new("pyenv");
+    surroundings::give(&mut command, Program::Pip);
+    let output = command
         .args(["whence", "--path", name])
         .stdin(Stdio::null())
         .stderr(Stdio::null())

@@ -1,0 +1,239 @@
+//! What a release needs of this machine, this repository and FloxHub, asked before anything slow:
+//! each thing by itself, so that all that is missing is told at once. `doctor` shows all of it, and
+//! `release` refuses to start without what it will need. Changes nothing.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use xshell::cmd;
+
+use super::publish;
+use crate::checkout::Checkout;
+use crate::failure::{self, Failure};
+use crate::tools::flox::{self, Flox};
+use crate::tools::{command, credentials, pip};
+use crate::ui;
+
+/// flox before this clears the tokens that it does not know.
+const OLDEST_FLOX: (u64, u64) = (1, 14);
+/// pip before this has no `--report`.
+const OLDEST_PIP: (u64, u64) = (22, 2);
+/// What must be free on a disk: a download that is read out of order, and what is built.
+const LEAST_BYTES: u64 = 1 << 30;
+
+/// How far a release is to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    Build,
+    Push,
+    Publish,
+}
+
+/// One thing that a release needs: what was found, or why it is not there.
+pub struct Check {
+    pub name: &'static str,
+    pub result: Result<String>,
+}
+
+/// Refuses to start a release that would fail for something that is known now.
+///
+/// # Errors
+/// All that is missing, each with what to do.
+pub fn check(checkout: &Checkout, org: &str, need: Need) -> Result<()> {
+    let missing = checks(checkout, org, need)
+        .into_iter()
+        .filter_map(|Check { name, result }| result.err().map(|error| (name, error)));
+    let mut missing: Vec<(&str, anyhow::Error)> = missing.collect();
+    if missing.len() < 2 {
+        return missing.pop().map_or(Ok(()), |(_, error)| Err(error));
+    }
+    let told: Vec<String> =
+        missing.iter().map(|(name, error)| format!("{name}: {error:#}")).collect();
+    let failure =
+        Failure::failed(format!("{} stop this release", ui::count(missing.len(), "thing")))
+            .caused_by(anyhow::anyhow!("{}", told.join("\n")));
+    let hints = missing.iter().flat_map(|(_, error)| failure::hints(error));
+    Err(hints.fold(failure, |failure, hint| failure.hint(hint)).into())
+}
+
+/// Everything that a release needs, up to a point.
+pub fn checks(checkout: &Checkout, org: &str, need: Need) -> Vec<Check> {
+    let mut checks = of_machine(checkout);
+    checks.extend(of_repository(checkout, need));
+    if need == Need::Publish {
+        let login = publish::check_login(checkout, org).map(|()| "logged in".to_owned());
+        checks.push(Check { name: "FloxHub login", result: login });
+    }
+    checks
+}
+
+fn of_machine(checkout: &Checkout) -> Vec<Check> {
+    let sh = &checkout.sh;
+    let check = |name, result| Check { name, result };
+    vec![
+        check("git", command::read(cmd!(sh, "git --version"))),
+        check("Python", command::read(cmd!(sh, "python3 --version"))),
+        check("pip", pip::version(sh).and_then(|version| at_least("pip", version, OLDEST_PIP))),
+        check("flox", flox_version(checkout)),
+        check("path", path_of(&checkout.root)),
+        check("disk", free_space(checkout)),
+    ]
+}
+
+fn of_repository(checkout: &Checkout, need: Need) -> Vec<Check> {
+    let sh = &checkout.sh;
+    let git = checkout.git();
+    let remote = &checkout.config.git.remote;
+    let check = |name, result| Check { name, result };
+    let mut checks = Vec::new();
+    if need >= Need::Push {
+        let committer = command::read(cmd!(sh, "git var GIT_COMMITTER_IDENT"));
+        let author = command::read(cmd!(sh, "git var GIT_AUTHOR_IDENT"));
+        checks.push(check("git identity", author.and(committer).map(identity)));
+        checks.push(check("signature", signature(checkout)));
+        checks.push(check("remote", git.remote_url(remote).and_then(remote_address)));
+        checks.push(check("push", git.may_push(remote).map(|()| "allowed".to_owned())));
+    }
+    if need == Need::Publish {
+        let whole = git.is_shallow().and_then(|is_shallow| match is_shallow {
+            true => Err(Failure::failed("expected the whole history, found a shallow clone")
+                .hint("`git fetch --unshallow`, or `fetch-depth: 0` in a workflow")
+                .into()),
+            false => Ok("whole".to_owned()),
+        });
+        checks.push(check("history", whole));
+        checks.push(check("environment", all_in_git(checkout)));
+    }
+    checks
+}
+
+fn flox_version(checkout: &Checkout) -> Result<String> {
+    let Some(version) = Flox::new(&checkout.root).version()? else {
+        return Err(Failure::failed("command not found: `flox`")
+            .hint("install flox, or look at a release without it: `--dry-run`")
+            .into());
+    };
+    at_least("flox", version, OLDEST_FLOX)
+}
+
+/// flox 1.14 cannot build where a path has a space.
+fn path_of(root: &Path) -> Result<String> {
+    let path = root.display().to_string();
+    if path.contains(char::is_whitespace) {
+        return Err(Failure::failed(format!("expected a path without spaces, found `{path}`"))
+            .hint("flox cannot build below a path with a space: move the checkout")
+            .into());
+    }
+    Ok(path)
+}
+
+fn free_space(checkout: &Checkout) -> Result<String> {
+    let mut least: Option<(u64, PathBuf)> = None;
+    for place in [checkout.root.clone(), std::env::temp_dir(), PathBuf::from("/nix/store")] {
+        let Ok(found) = rustix::fs::statvfs(&place) else { continue };
+        let free = found.f_bavail.saturating_mul(found.f_frsize);
+        if least.as_ref().is_none_or(|(least, _)| free < *least) {
+            least = Some((free, place));
+        }
+    }
+    let (free, place) = least.context("expected to learn how much of the disk is free")?;
+    let place = place.display();
+    if free < LEAST_BYTES {
+        return Err(Failure::failed(format!(
+            "expected {} MiB free at `{place}`, found {}",
+            LEAST_BYTES >> 20,
+            free >> 20
+        ))
+        .hint("make room: `nix-collect-garbage`, `cargo clean`")
+        .into());
+    }
+    Ok(format!("{} GiB free at `{place}`", free >> 30))
+}
+
+/// Where commits are signed, one is: a commit of nothing, on no branch.
+fn signature(checkout: &Checkout) -> Result<String> {
+    if !checkout.git().signs_commits()? {
+        return Ok("not asked for".to_owned());
+    }
+    let signed = checkout.git().sign_a_trial();
+    signed.map(|()| "works".to_owned()).map_err(|error| {
+        Failure::failed("`commit.gpgSign` is set, and a commit cannot be signed")
+            .caused_by(error)
+            .hint("see that `git commit -S` works here")
+            .into()
+    })
+}
+
+/// What flox refuses to publish over.
+fn all_in_git(checkout: &Checkout) -> Result<String> {
+    let untracked = checkout.git().untracked(&format!("{}/.flox", flox::DIR))?;
+    if !untracked.is_empty() {
+        return Err(Failure::failed(format!(
+            "expected every file of the Flox environment in git, found {} untracked",
+            untracked.join(", ")
+        ))
+        .hint("`git add` it, or ignore it")
+        .into());
+    }
+    Ok("all in git".to_owned())
+}
+
+/// The name and address of a `git var` identity, without its time.
+fn identity(text: String) -> String {
+    text.rsplit_once('>').map_or(text.clone(), |(identity, _)| format!("{identity}>"))
+}
+
+/// flox sends the remote's address to FloxHub as it is: it must not hold a password.
+fn remote_address(url: Option<String>) -> Result<String> {
+    let url = url.context("there is no such remote")?;
+    if credentials::hide(&url) != url {
+        return Err(Failure::failed(
+            "the remote's address holds a password or a token, which `flox publish` would send on",
+        )
+        .hint("take it out: `git remote set-url`, and a credential helper or ssh instead")
+        .into());
+    }
+    Ok(url)
+}
+
+fn at_least(name: &str, version: String, (major, minor): (u64, u64)) -> Result<String> {
+    let mut numbers = version.split('.').map(|number| number.parse::<u64>().unwrap_or(0));
+    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if found < (major, minor) {
+        let failure =
+            Failure::failed(format!("expected {name} {major}.{minor} or newer, found {version}"));
+        return Err(failure.hint(format!("install a newer {name}")).into());
+    }
+    Ok(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert!(at_least("pip", "22.2".to_owned(), OLDEST_PIP).is_ok());
+        assert!(at_least("pip", "9.0.3".to_owned(), OLDEST_PIP).is_err());
+        assert!(at_least("flox", "1.14.1".to_owned(), OLDEST_FLOX).is_ok());
+        assert!(at_least("flox", "1.9.9".to_owned(), OLDEST_FLOX).is_err());
+    }
+
+    #[test]
+    fn a_password_in_the_remote_is_found_and_not_shown() {
+        for url in ["https://me:secret@host/a/b", "https://secret@host/a/b"] {
+            let error = format!("{:#}", remote_address(Some(url.to_owned())).unwrap_err());
+            assert!(!error.contains("secret@"), "{error}");
+        }
+        for url in ["https://host/a/b", "git@host:a/b", "/srv/a.git", "ssh://git@host/a"] {
+            assert!(remote_address(Some(url.to_owned())).is_ok(), "{url}");
+        }
+        assert!(remote_address(None).is_err());
+    }
+
+    #[test]
+    fn flox_needs_a_path_without_spaces() {
+        assert!(path_of(Path::new("/srv/dagster-flox")).is_ok());
+        assert!(path_of(Path::new("/srv/my work/dagster-flox")).is_err());
+    }
+}
