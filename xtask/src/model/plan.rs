@@ -103,6 +103,25 @@ impl Plan {
         Ok(Self { from, facts, python, findings, notices, relaxed, accepts_drift, pins, drift })
     }
 
+    /// In words, where the files have this version already and from another source.
+    pub fn other_source(&self) -> Option<String> {
+        let Facts { release, source_hash, .. } = &self.facts;
+        if self.from.version.value != release.version {
+            return None;
+        }
+        let pinned = self.from.source_hash.value;
+        if pinned != *source_hash {
+            return Some(format!("its source is {pinned} there and {source_hash} now"));
+        }
+        release.wheels.iter().find_map(|wheel| {
+            let pinned = self.from.pypi.get(&wheel.name)?.hash.value;
+            let differs = pinned != wheel.hash;
+            differs.then(|| {
+                format!("its wheel of `{}` is {pinned} there and {} now", wheel.name, wheel.hash)
+            })
+        })
+    }
+
     /// No change of any file.
     pub fn is_empty(&self) -> bool {
         self.changes().is_empty()

@@ -13,6 +13,9 @@ use crate::model::config::Variant;
 use crate::tools::flox::{self, Flox};
 use crate::ui;
 
+/// What a build and its smoke test depend on, from the top of the repository.
+pub const TESTED: &[&str] = &["nix", "flox", "release.toml", "nixpkgs.toml"];
+
 /// Build with `flox build`
 #[derive(clap::Args)]
 pub struct Args {

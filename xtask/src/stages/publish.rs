@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::catalog::{self, Entry, Package};
-use super::recover;
 use super::smoke::{self, Smoked};
+use super::{build, recover};
 use crate::args::{OrgArg, VariantArg};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
@@ -60,10 +60,12 @@ pub fn publish(checkout: &Checkout, smoked: &[Smoked], org: &str) -> Result<Vec<
     let mut done = Vec::new();
     for smoked in smoked {
         let built = smoked.built();
-        if built.tree != tree {
+        let changed = checkout.git().differences_in(&built.tree, &tree, build::TESTED)?;
+        if !changed.is_empty() {
             return Err(Failure::failed(format!(
-                "`{}` was built and smoked from other files than the commit to publish has",
-                built.variant
+                "`{}` was built and smoked from another `{}` than the commit to publish has",
+                built.variant,
+                changed.join("`, `")
             ))
             .hint("run the command again: it builds and smokes first")
             .into());

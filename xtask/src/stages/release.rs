@@ -8,7 +8,7 @@ use super::bump::DriftArg;
 use super::preflight::{self, Need};
 use super::publish::{self, Published};
 use super::smoke::{self, Smoked};
-use super::{bump, catalog, inspect, recover};
+use super::{build, bump, catalog, inspect, recover};
 use crate::args::{OrgArg, VariantArg};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
@@ -45,6 +45,9 @@ pub struct Args {
     #[command(flatten)]
     smoke: Options,
 }
+
+/// How often a remote that moves is pushed to.
+const PUSHES: usize = 3;
 
 impl Args {
     fn need(&self) -> Need {
@@ -97,6 +100,7 @@ fn release_here(
     let version = facts.release.version.clone();
     check_in_step_with_remote(checkout, branch, &version)?;
     let plan = bump::plan(checkout, facts, args.drift)?;
+    check_source(checkout, &plan)?;
     let variants = args.variant.variants();
     if !plan.undecided().is_empty() {
         bump::explain(&plan);
@@ -135,6 +139,23 @@ fn release_here(
         return Ok(None);
     }
     publish::publish(checkout, &smoked, org).map(Some)
+}
+
+/// Refuses to release another source under a version that was released, from whichever machine.
+fn check_source(checkout: &Checkout, plan: &Plan) -> Result<()> {
+    let version = &plan.facts.release.version;
+    let Some(difference) = plan.other_source() else { return Ok(()) };
+    if !checkout.git().has_commit(&subject(version))? {
+        return Ok(());
+    }
+    Err(Failure::decision(format!("{version} is committed already, and {difference}"))
+        .hint("find out from upstream which one is the release; what users have stays as it is")
+        .into())
+}
+
+/// The first line of a release's commit.
+fn subject(version: &Version) -> String {
+    format!("dagster {version}")
 }
 
 /// Refuses to go on when the tracked files are not those that were built and smoked.
@@ -194,17 +215,52 @@ fn commit(checkout: &Checkout, plan: &Plan, smoked: &[Smoked]) -> Result<()> {
 
 fn push(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> {
     let remote = &checkout.config.git.remote;
+    let git = checkout.git();
     ui::step("Pushing", format!("`{branch}` to `{remote}`"));
-    checkout.git().push(remote, branch).map_err(|error| {
-        Failure::failed(format!(
-            "{version} is committed on `{branch}` and not pushed; nothing was published"
-        ))
-        .caused_by(error)
-        .hint(format!(
-            "mend that, then run `cargo xtask release {version}` again: it goes on from here"
-        ))
-        .into()
-    })
+    for _ in 0..PUSHES {
+        let Err(error) = git.push(remote, branch) else { return Ok(()) };
+        let is_behind = git.fetch(remote).is_ok()
+            && git.is_on_remote(branch, remote)?
+            && git.count_not_in(&format!("{remote}/{branch}"), "HEAD")? > 0;
+        if !is_behind {
+            return Err(not_pushed(branch, version, error));
+        }
+        rebase(checkout, branch, version)?;
+    }
+    let moved = anyhow::anyhow!("`{remote}` moved {PUSHES} times while it was pushed");
+    Err(not_pushed(branch, version, moved))
+}
+
+fn not_pushed(branch: &str, version: &Version, error: anyhow::Error) -> anyhow::Error {
+    Failure::failed(format!(
+        "{version} is committed on `{branch}` and not pushed; nothing was published"
+    ))
+    .caused_by(error)
+    .hint(format!(
+        "mend that, then run `cargo xtask release {version}` again: it goes on from here"
+    ))
+    .into()
+}
+
+/// Puts the release's own commit on top of what the remote got meanwhile, when that is nothing that
+/// was built and smoked; else takes the commit back.
+fn rebase(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> {
+    let git = checkout.git();
+    let upstream = format!("{}/{branch}", checkout.config.git.remote);
+    let base = git.merge_base("HEAD", &upstream)?;
+    let changed = git.differences_in(&base, &upstream, build::TESTED)?;
+    if changed.is_empty() {
+        ui::step("Rebasing", format!("onto `{upstream}`, which moved and has what was tested"));
+        return git.rebase(&upstream);
+    }
+    git.take_back_to(&base)?;
+    Err(Failure::failed(format!(
+        "`{upstream}` moved meanwhile, with other versions of `{}`: {version} was not tested with \
+         them, and its commit was taken back; nothing was published",
+        changed.join("`, `")
+    ))
+    .hint(format!("`git pull --ff-only`, then `cargo xtask release {version}` again"))
+    .into())
 }
 
 /// Prints what `release` would write into this checkout, and says what else it would do.
@@ -266,21 +322,28 @@ fn check_in_step_with_remote(checkout: &Checkout, branch: &str, version: &Versio
     if git.is_on_remote(branch, remote)? {
         let upstream = format!("{remote}/{branch}");
         let behind = git.count_not_in(&upstream, "HEAD")?;
+        let ahead = git.count_not_in("HEAD", &upstream)?;
+        let is_own = ahead == 1 && git.subject("HEAD")? == subject(version);
+        if ahead > 0 && !is_own {
+            return Err(Failure::failed(format!(
+                "`{branch}` has {} that `{upstream}` lacks",
+                ui::count(ahead, "commit")
+            ))
+            .hint(match behind {
+                0 => "`git push`, so that a release pushes its own commit only",
+                _ => "`git pull --rebase`, then `git push`: a release pushes its own commit only",
+            })
+            .into());
+        }
+        if behind > 0 && is_own {
+            return rebase(checkout, branch, version);
+        }
         if behind > 0 {
             return Err(Failure::failed(format!(
                 "`{branch}` lacks {} of `{upstream}`",
                 ui::count(behind, "commit")
             ))
             .hint("`git pull --ff-only`")
-            .into());
-        }
-        let ahead = git.count_not_in("HEAD", &upstream)?;
-        if ahead > 1 || (ahead == 1 && git.subject("HEAD")? != format!("dagster {version}")) {
-            return Err(Failure::failed(format!(
-                "`{branch}` has {} that `{upstream}` lacks",
-                ui::count(ahead, "commit")
-            ))
-            .hint("`git push`, so that a release pushes its own commit only")
             .into());
         }
     }

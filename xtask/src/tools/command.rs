@@ -5,7 +5,7 @@
 //! its lock files. It stays in this program's process group: git asks a person for a password on
 //! the terminal.
 
-use std::io::{Read, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
@@ -101,8 +101,8 @@ fn run(cmd: Cmd<'_>, stdin: Option<&str>, limit: Duration) -> Result<Output> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("failed to run `{text}`"))?;
-    let stdout = Collected::of(child.stdout.take());
-    let stderr = Collected::of(child.stderr.take());
+    let stdout = Collected::of(child.stdout.take(), |_| {});
+    let stderr = Collected::of(child.stderr.take(), |_| {});
     if let (Some(mut pipe), Some(words)) = (child.stdin.take(), stdin) {
         // A program that does not read to the end says why itself.
         let words = words.to_owned();
@@ -159,31 +159,40 @@ fn end(child: &mut Child) {
     below.iter().for_each(|found| descendants::send(found.pid, Signal::KILL));
 }
 
-/// What comes out of a pipe, read as it comes.
-struct Collected {
+/// What comes out of a pipe, read as it comes, line by line.
+pub struct Collected {
     bytes: Arc<Mutex<Vec<u8>>>,
     end: Receiver<()>,
 }
 
 impl Collected {
-    fn of(mut pipe: Option<impl Read + Send + 'static>) -> Self {
+    /// Reads a pipe to its end; each line is shown to somebody as well, its end included.
+    pub fn of(
+        pipe: Option<impl Read + Send + 'static>,
+        mut show: impl FnMut(&[u8]) + Send + 'static,
+    ) -> Self {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let (at_end, end) = mpsc::channel();
         let collected = Arc::clone(&bytes);
         thread::spawn(move || {
-            let mut buffer = [0; 8192];
-            while let Some(Ok(count @ 1..)) = pipe.as_mut().map(|pipe| pipe.read(&mut buffer)) {
+            let mut pipe = pipe.map(BufReader::new);
+            let mut line = Vec::new();
+            let mut next = |line: &mut Vec<u8>| pipe.as_mut()?.read_until(b'\n', line).ok();
+            while next(&mut line).is_some_and(|count| count > 0) {
+                show(&line);
                 if let Ok(mut bytes) = collected.lock() {
-                    bytes.extend_from_slice(&buffer[..count]);
+                    bytes.append(&mut line);
                 }
+                line.clear();
             }
             let _ = at_end.send(());
         });
         Self { bytes, end }
     }
 
-    /// All of it; of a pipe that something else keeps open, what came so far.
-    fn text(self) -> String {
+    /// All of it, once the program has ended; of a pipe that something else keeps open, what came
+    /// so far.
+    pub fn text(self) -> String {
         let _ = self.end.recv_timeout(AFTER_THE_END);
         let bytes = self.bytes.lock().map(|bytes| bytes.clone()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()

@@ -10,7 +10,6 @@
 //! heeds SIGINT alone, and what it starts must get the signal as well, so it runs in a process
 //! group of its own.
 
-use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -19,8 +18,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
-use super::command::Output;
+use super::command::{Collected, Output};
 use super::credentials;
+use super::descendants::{self, Mark};
+use super::guard::Guard;
 use super::surroundings::{self, Program};
 use crate::failure::Failure;
 use crate::interrupt;
@@ -179,17 +180,20 @@ impl<'a> Flox<'a> {
         command.env("NO_COLOR", "1").env("FLOX_DISABLE_METRICS", "true").env("LC_ALL", "C.UTF-8");
 
         let text = format!("flox {}", args.join(" "));
-        let mut child = command.spawn().with_context(|| format!("failed to run `{text}`"))?;
-        let stdout = child.stdout.take().context("expected a pipe")?;
-        let stderr = child.stderr.take().context("expected a pipe")?;
+        // What builds and publishes does not go on when this program is killed.
+        let _guard = (echo == Echo::Stderr).then(|| Guard::start(&[])).transpose()?;
+        let mark = Mark::next();
+        command.env(descendants::VARIABLE, mark.value());
+        let child = descendants::marking(mark, || command.spawn());
+        let mut child = child.with_context(|| format!("failed to run `{text}`"))?;
         let group = Pid::from_child(&child);
         let _killed = interrupt::Group::new(group);
-        let (status, stdout, stderr) = std::thread::scope(|scope| {
-            let stdout = scope.spawn(|| lines(stdout, echo));
-            let stderr = scope.spawn(|| lines(stderr, echo));
-            let status = wait(&mut child, group, limit);
-            (status, stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default())
-        });
+        let show = move |line: &[u8]| echo.show(line);
+        let stdout = Collected::of(child.stdout.take(), show);
+        let stderr = Collected::of(child.stderr.take(), show);
+        let status = wait(&mut child, group, limit);
+        mark.release();
+        let [stdout, stderr] = [stdout, stderr].map(|collected| plain(collected.text().as_bytes()));
         let status = status.with_context(|| format!("failed to wait for `{text}`"))?;
         if interrupt::is_set() {
             return Err(Failure::failed(format!("interrupted: `{text}` was ended")).into());
@@ -236,21 +240,20 @@ fn wait(
     child.wait().map(|status| Some(status).filter(|_| interrupt::is_set()))
 }
 
-fn lines(stream: impl Read, echo: Echo) -> String {
-    let mut text = String::new();
-    let mut reader = BufReader::new(stream);
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
-        let plain = anstream::adapter::strip_bytes(&line).into_vec();
-        let plain = String::from_utf8_lossy(&plain);
+impl Echo {
+    fn show(self, line: &[u8]) {
+        let line = plain(line);
         // A build is run without the login: the reminder would be no news.
-        if echo == Echo::Stderr && plain.trim_end() != REMINDER {
-            crate::ui::detail(plain.trim_end());
+        if self == Self::Stderr && line.trim_end() != REMINDER {
+            crate::ui::detail(line.trim_end());
         }
-        text.push_str(&plain);
-        line.clear();
     }
-    text
+}
+
+/// Without colours.
+fn plain(bytes: &[u8]) -> String {
+    let plain = anstream::adapter::strip_bytes(bytes).into_vec();
+    String::from_utf8_lossy(&plain).into_owned()
 }
 
 fn is_not_found(error: &anyhow::Error) -> bool {

@@ -70,6 +70,36 @@ impl<'a> Git<'a> {
         Ok(names.lines().map(str::to_owned).collect())
     }
 
+    /// The same, of some paths only.
+    pub fn differences_in(&self, a: &str, b: &str, paths: &[&str]) -> Result<Vec<String>> {
+        let sh = self.sh;
+        let names =
+            command::read(cmd!(sh, "git diff --no-renames --name-only {a} {b} -- {paths...}"))?;
+        Ok(names.lines().map(str::to_owned).collect())
+    }
+
+    /// Where two histories part.
+    pub fn merge_base(&self, a: &str, b: &str) -> Result<String> {
+        let sh = self.sh;
+        command::read(cmd!(sh, "git merge-base {a} {b}")).and_then(object_id)
+    }
+
+    /// Is there a commit here with this first line?
+    pub fn has_commit(&self, subject: &str) -> Result<bool> {
+        let sh = self.sh;
+        let subjects = command::read(cmd!(sh, "git log --format=%s"))?;
+        Ok(subjects.lines().any(|found| found == subject))
+    }
+
+    /// Puts this branch's own commits on top of another's; all of them or none.
+    pub fn rebase(&self, onto: &str) -> Result<()> {
+        let sh = self.sh;
+        let rebased = command::read(cmd!(sh, "git rebase --quiet --no-verify {onto}"));
+        rebased.map(drop).inspect_err(|_| {
+            let _ = command::read(cmd!(sh, "git rebase --abort"));
+        })
+    }
+
     /// Takes the commits of this branch back, down to one: the branch, the index, and of the files
     /// those that are as they were committed. What else was edited stays.
     pub fn take_back_to(&self, commit: &str) -> Result<()> {
