@@ -184,7 +184,7 @@ SURROUNDINGS = {
     "an old locale": {"env": {"LANG": "tr_TR.ISO-8859-9", "LC_ALL": "POSIX", "LANGUAGE": "tr"}},
     "the earliest time zone": {"env": {"TZ": "Pacific/Kiritimati"}},
     "an unknown time zone": {"env": {"TZ": ":/no/where"}},
-    "a long TMPDIR": {"env": {"TMPDIR": ODD * 8}},
+    "a long TMPDIR": {"env": {"TMPDIR": "/".join([ODD * 8] * 2)}},
     "variables of interpreters": {"env": {
         "PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere", "PYTHONSTARTUP": "/nowhere", "DAGSTER_HOME": "/nowhere"}},
 }
@@ -204,7 +204,7 @@ def surroundings(version, runs):
                 env = {**os.environ, **how.get("env", {})}
                 if env.get("TMPDIR", "").startswith(ODD):
                     env["TMPDIR"] = os.path.join(work, env["TMPDIR"])
-                    os.mkdir(env["TMPDIR"])
+                    os.makedirs(env["TMPDIR"])
                 start = time.monotonic()
                 status, probes, said = finish(smoke(root, version, **{**how, "env": env}))
             skipped = needlessly_skipped(probes)

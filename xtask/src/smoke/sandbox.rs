@@ -128,6 +128,7 @@ impl Sandbox {
     pub fn spec<A: AsRef<OsStr>>(&self, program: &Path, args: &[A]) -> Spec {
         let words: Vec<String> = std::iter::once(program.file_name().unwrap_or_default())
             .chain(args.iter().map(AsRef::as_ref).take(1))
+            .map(|word| Path::new(word).file_name().unwrap_or(word))
             .map(|word| word.to_string_lossy().into_owned())
             .collect();
         Spec {
@@ -265,8 +266,9 @@ fn last_line(text: &str) -> Option<&str> {
     text.lines().rev().map(str::trim).find(|line| line.chars().any(char::is_alphanumeric))
 }
 
+/// A file's name made of words; no longer than a file's name may be, wherever the words come from.
 fn slug(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+    text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(100).collect()
 }
 
 #[cfg(test)]
@@ -283,5 +285,6 @@ mod tests {
     fn slugs_are_file_names() {
         assert_eq!(slug("dagster-graphql --version"), "dagster-graphql---version");
         assert_eq!(slug("../x"), "---x");
+        assert_eq!(slug(&"/a long place".repeat(40)).len(), 100);
     }
 }

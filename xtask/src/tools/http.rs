@@ -41,6 +41,7 @@ pub fn get(url: &str) -> Result<impl Read + use<>> {
         chunk: Vec::new(),
         read: 0,
         received: 0,
+        is_ended: false,
         version: None,
         pauses: PAUSES.iter(),
     };
@@ -64,6 +65,8 @@ struct Download {
     /// How much of the chunk was handed on.
     read: usize,
     received: u64,
+    /// Whether all of it came. A reader may ask again after the end.
+    is_ended: bool,
     /// Which version of the file it is (`ETag`), where the server says.
     version: Option<String>,
     pauses: std::slice::Iter<'static, Duration>,
@@ -92,9 +95,13 @@ impl Download {
             match self.events.recv_timeout(TICK) {
                 Ok(event) => return event,
                 Err(RecvTimeoutError::Timeout) if start.elapsed() < SILENCE => {}
-                Err(_) => {
+                Err(RecvTimeoutError::Timeout) => {
                     let silence = anyhow::anyhow!("nothing came for {} s", SILENCE.as_secs());
                     let error = failed(&self.url).caused_by(silence).hint("is the network there?");
+                    return Err(Failed { error, is_final: false });
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    let error = failed(&self.url).caused_by(anyhow::anyhow!("it broke off"));
                     return Err(Failed { error, is_final: false });
                 }
             }
@@ -119,13 +126,13 @@ impl Download {
 
     /// The next bytes; none at the end.
     fn fill(&mut self) -> Result<()> {
-        while self.read == self.chunk.len() {
+        while self.read == self.chunk.len() && !self.is_ended {
             match self.next() {
                 Ok(Event::Bytes(bytes)) => {
                     self.received += bytes.len() as u64;
                     (self.chunk, self.read) = (bytes, 0);
                 }
-                Ok(Event::End) => return Ok(()),
+                Ok(Event::End) => self.is_ended = true,
                 Ok(Event::Opened(version)) if version == self.version => {}
                 Ok(Event::Opened(_)) => {
                     let other = anyhow::anyhow!("the file changed while it was downloaded");
@@ -298,6 +305,20 @@ mod tests {
         };
         let error = format!("{:#}", downloaded(vec![half, other]).unwrap_err());
         assert!(error.contains("the file changed while it was downloaded"), "{error}");
+    }
+
+    #[test]
+    fn there_is_nothing_after_the_end_however_often_it_is_read() {
+        let whole: fn(&mut TcpStream, &str) = |stream, _| {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        };
+        // Nobody would answer a second time.
+        let mut body = get(&serve(vec![whole])).unwrap();
+        let mut text = String::new();
+        for count in [2, 0, 0] {
+            assert_eq!(body.read_to_string(&mut text).unwrap(), count);
+        }
+        assert_eq!(text, "ok");
     }
 
     #[test]
