@@ -7,6 +7,7 @@
 // A test that cannot go on says so by panicking.
 #![allow(clippy::unwrap_used)]
 
+mod attestations;
 mod credentials;
 mod drift;
 mod interrupts;

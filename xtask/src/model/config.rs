@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use semver::Version;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::requirement::{Target, normalised};
 use super::upstreams_faults::{BrokenOperation, ForeignCode, PageError};
@@ -148,7 +148,7 @@ pub enum Fetch {
 }
 
 /// The two ways in which Dagster is packaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
     Separate,

@@ -1,5 +1,6 @@
 //! Pure code: no files, no processes, no network. Text and values in, text and values out.
 
+pub mod attestation;
 pub mod audit;
 pub mod closure;
 pub mod config;

@@ -19,6 +19,10 @@
 
 use std::io::{self, Read, Write};
 
+use sha2::{Digest as _, Sha256};
+
+use super::sri::Sri;
+
 /// What every archive begins with.
 const MAGIC: &[u8] = b"nix-archive-1";
 
@@ -36,6 +40,27 @@ pub fn write<W: Write>(
 ) -> io::Result<()> {
     write_str(sink, MAGIC)?;
     root(Node { sink })
+}
+
+/// The hash of an archive: the caller writes its one root node in `root`.
+pub fn hash(root: impl FnOnce(Node<'_, Hashing>) -> io::Result<()>) -> io::Result<Sri> {
+    let mut sink = Hashing(Sha256::new());
+    write(&mut sink, root)?;
+    Ok(Sri::from_digest(sink.0.finalize().into()))
+}
+
+/// Keeps nothing of what is written but its digest.
+pub struct Hashing(Sha256);
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The place for one node. Each of its methods writes that node and uses the place up.

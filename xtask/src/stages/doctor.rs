@@ -59,7 +59,7 @@ fn checks(checkout: &Checkout) -> Vec<Check> {
         .tags()
         .map(|tags| format!("{} tags on `{}`", tags.len(), checkout.config.upstream.repository));
     let mut checks = vec![check("Nix files", pinned)];
-    checks.extend(preflight::checks(checkout, &checkout.config.catalog.org, Need::Publish));
+    checks.extend(preflight::checks(checkout, &checkout.config.catalog.org, Need::ALL));
     checks.extend([check("branch", upstream), check("upstream", tags)]);
     checks
 }

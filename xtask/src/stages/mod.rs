@@ -1,5 +1,6 @@
 //! One module per command; each is one step of the pipeline, or a few of them in order.
 
+mod attest;
 pub mod audit;
 mod branch;
 pub mod build;

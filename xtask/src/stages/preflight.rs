@@ -21,12 +21,18 @@ const OLDEST_PIP: (u64, u64) = (22, 2);
 /// What must be free on a disk: a download that is read out of order, and what is built.
 const LEAST_BYTES: u64 = 1 << 30;
 
-/// How far a release is to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Need {
-    Build,
-    Push,
-    Publish,
+/// What a release is going to do here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    pub builds: bool,
+    /// Makes a commit, and pushes it.
+    pub commits: bool,
+    pub publishes: bool,
+}
+
+impl Need {
+    pub const ALL: Self = Self { builds: true, commits: true, publishes: true };
+    pub const COMMIT: Self = Self { builds: false, commits: true, publishes: false };
 }
 
 /// One thing that a release needs: what was found, or why it is not there.
@@ -56,28 +62,31 @@ pub fn check(checkout: &Checkout, org: &str, need: Need) -> Result<()> {
     Err(hints.fold(failure, |failure, hint| failure.hint(hint)).into())
 }
 
-/// Everything that a release needs, up to a point.
+/// Everything that a release needs for what it does.
 pub fn checks(checkout: &Checkout, org: &str, need: Need) -> Vec<Check> {
-    let mut checks = of_machine(checkout);
+    let mut checks = of_machine(checkout, need);
     checks.extend(of_repository(checkout, need));
-    if need == Need::Publish {
+    if need.publishes {
         let login = publish::check_login(checkout, org).map(|()| "logged in".to_owned());
         checks.push(Check { name: "FloxHub login", result: login });
     }
     checks
 }
 
-fn of_machine(checkout: &Checkout) -> Vec<Check> {
+fn of_machine(checkout: &Checkout, need: Need) -> Vec<Check> {
     let sh = &checkout.sh;
     let check = |name, result| Check { name, result };
-    vec![
+    let mut checks = vec![
         check("git", command::read(cmd!(sh, "git --version"))),
         check("Python", command::read(cmd!(sh, "python3 --version"))),
         check("pip", pip::version(sh).and_then(|version| at_least("pip", version, OLDEST_PIP))),
-        check("flox", flox_version(checkout)),
-        check("path", path_of(&checkout.root)),
-        check("disk", free_space(checkout)),
-    ]
+    ];
+    if need.builds {
+        checks.push(check("flox", flox_version(checkout)));
+        checks.push(check("path", path_of(&checkout.root)));
+    }
+    checks.push(check("disk", free_space(checkout)));
+    checks
 }
 
 fn of_repository(checkout: &Checkout, need: Need) -> Vec<Check> {
@@ -86,7 +95,7 @@ fn of_repository(checkout: &Checkout, need: Need) -> Vec<Check> {
     let remote = &checkout.config.git.remote;
     let check = |name, result| Check { name, result };
     let mut checks = Vec::new();
-    if need >= Need::Push {
+    if need.commits {
         let committer = command::read(cmd!(sh, "git var GIT_COMMITTER_IDENT"));
         let author = command::read(cmd!(sh, "git var GIT_AUTHOR_IDENT"));
         checks.push(check("git identity", author.and(committer).map(identity)));
@@ -94,7 +103,7 @@ fn of_repository(checkout: &Checkout, need: Need) -> Vec<Check> {
         checks.push(check("remote", git.remote_url(remote).and_then(remote_address)));
         checks.push(check("push", git.may_push(remote).map(|()| "allowed".to_owned())));
     }
-    if need == Need::Publish {
+    if need.publishes {
         let whole = git.is_shallow().and_then(|is_shallow| match is_shallow {
             true => Err(Failure::failed("expected the whole history, found a shallow clone")
                 .hint("`git fetch --unshallow`, or `fetch-depth: 0` in a workflow")

@@ -1,5 +1,7 @@
 //! `release`: every step in order. It has no checks of its own but those of order and place.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result};
 use semver::Version;
 
@@ -8,7 +10,7 @@ use super::bump::DriftArg;
 use super::preflight::{self, Need};
 use super::publish::{self, Published};
 use super::smoke::{self, Smoked};
-use super::{build, bump, catalog, inspect, recover};
+use super::{attest, build, bump, catalog, inspect, recover};
 use crate::args::{OrgArg, VariantArg};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
@@ -36,6 +38,13 @@ pub struct Args {
     /// Stop after the push: bump, build, smoke, commit and push, which needs no FloxHub login
     #[arg(long, conflicts_with = "no_publish")]
     commit_only: bool,
+    /// Write down what was built and passed, for `--attested` on another machine of this system
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    attest: Option<PathBuf>,
+    /// Run nothing of upstream's: go by what FILE says was built and passed, and stop where the
+    /// files or the build here are others. With --commit-only nothing is built, either
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["attest", "dry_run"])]
+    attested: Option<PathBuf>,
     #[command(flatten)]
     drift: DriftArg,
     #[command(flatten)]
@@ -50,11 +59,12 @@ pub struct Args {
 const PUSHES: usize = 3;
 
 impl Args {
-    fn need(&self) -> Need {
-        match (self.no_publish, self.commit_only) {
-            (true, _) => Need::Build,
-            (false, true) => Need::Push,
-            (false, false) => Need::Publish,
+    /// `is_committed`: another machine, or an earlier run, made the commit and pushed it.
+    fn need(&self, is_committed: bool) -> Need {
+        Need {
+            builds: !(self.commit_only && self.attested.is_some()),
+            commits: !self.no_publish && !is_committed,
+            publishes: !self.no_publish && !self.commit_only,
         }
     }
 }
@@ -68,8 +78,11 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let _lock = recover::start(checkout, &format!("release {version}"))?;
     check_clean(checkout)?;
     let branch = current_branch(checkout)?;
-    preflight::check(checkout, org, args.need())?;
-    checkout.git().fetch(&checkout.config.git.remote)?;
+    let git = checkout.git();
+    let is_committed = git.has_commit_on_remote(&checkout.config.git.remote, &subject(&version))?;
+    let need = args.need(is_committed);
+    preflight::check(checkout, org, need)?;
+    git.fetch(&checkout.config.git.remote)?;
     let place = place(checkout, &branch, &version)?;
     let release = inspect::release(checkout, &version)?;
     let facts = inspect::facts(checkout, release)?;
@@ -77,7 +90,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let there = There::go(checkout, &branch, &place)?;
     let here = Checkout::open(&checkout.root)?;
     let published = check_order(&here, &there, &version)
-        .and_then(|()| release_here(&here, args, facts, there.branch(), org));
+        .and_then(|()| release_here(&here, args, need, facts, there.branch(), org));
     let back = there.come_back();
     let published = published?;
     let Some(published) = published else { return back };
@@ -93,6 +106,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
 fn release_here(
     checkout: &Checkout,
     args: &Args,
+    need: Need,
     facts: Facts,
     branch: &str,
     org: &str,
@@ -107,6 +121,10 @@ fn release_here(
         bump::check_decided(&plan)?;
     }
     if plan.is_empty() && is_pushed(checkout)? {
+        if args.commit_only {
+            ui::step("Finished", format!("{version} is committed and pushed already"));
+            return Ok(None);
+        }
         let entries = catalog::ask(checkout, org, variants, &version)?;
         let system = flox::system()?;
         if entries.iter().all(|entry| entry.is_for(&system)) {
@@ -116,9 +134,20 @@ fn release_here(
         }
     }
     bump::explain(&plan);
+    let is_done = args.no_publish || plan.is_empty() && is_pushed(checkout)?;
+    if !is_done && !need.commits {
+        // The version is committed, but not all of it: one variant, for one.
+        preflight::check(checkout, org, Need::COMMIT)?;
+    }
 
     let edits = Edits::write(checkout, &plan)?;
-    let smoked = smoke::build_and_smoke(checkout, variants, &args.smoke)?;
+    let smoked = match &args.attested {
+        Some(file) => attest::go_by(checkout, &version, variants, file, !args.commit_only)?,
+        None => smoke::build_and_smoke(checkout, variants, &args.smoke)?,
+    };
+    if let Some(file) = &args.attest {
+        attest::write(checkout, &version, &smoked, file)?;
+    }
     interrupt::check()?;
     if args.no_publish {
         ui::step(

@@ -42,7 +42,8 @@ pub struct Args {
     options: Options,
 }
 
-/// One variant that passed its smoke test. Nothing else makes one.
+/// One variant that passed its smoke test, here or where an attestation says so. Nothing else makes
+/// one.
 pub struct Smoked {
     built: Built,
     closure: Option<Closure>,
@@ -51,6 +52,15 @@ pub struct Smoked {
 impl Smoked {
     pub fn built(&self) -> &Built {
         &self.built
+    }
+
+    /// What an attestation that was checked speaks for.
+    pub(super) fn elsewhere(built: Built, closure: Option<Closure>) -> Self {
+        Self { built, closure }
+    }
+
+    pub fn closure(&self) -> Option<Closure> {
+        self.closure
     }
 
     /// What the commit of a release remembers of this variant on this system, a line.

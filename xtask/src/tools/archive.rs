@@ -13,7 +13,6 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
-use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header, PaxExtensions};
 use tempfile::SpooledTempFile;
 
@@ -105,11 +104,9 @@ pub fn read(stream: impl Read, limits: &Limits) -> Result<Archive> {
 impl Archive {
     /// The SRI hash of the tree below the top directory.
     pub fn nar_hash(&mut self) -> Result<Sri> {
-        let mut sink = Hashing(Sha256::new());
         let contents = &mut self.contents;
-        nar::write(&mut sink, |node| node.directory(|dir| write(&self.tree, contents, dir)))
-            .context("failed to hash the archive's contents")?;
-        Ok(Sri::from_digest(sink.0.finalize().into()))
+        nar::hash(|node| node.directory(|dir| write(&self.tree, contents, dir)))
+            .context("failed to hash the archive's contents")
     }
 
     /// The contents of a file, by its path below the top directory; `None` for anything else than
@@ -173,19 +170,6 @@ fn write<W: Write>(
         })?;
     }
     Ok(())
-}
-
-struct Hashing(Sha256);
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// What extended headers say about the entry that follows them.

@@ -26,6 +26,8 @@ use crate::interrupt;
 pub const LIMIT: Duration = Duration::from_secs(600);
 /// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
+/// How much later a signal may be noticed here than by a program that it ended.
+const SIGNAL_LAG: Duration = Duration::from_millis(50);
 /// How long what a program left behind may keep its output open.
 const AFTER_THE_END: Duration = Duration::from_secs(2);
 
@@ -66,6 +68,17 @@ pub fn read(cmd: Cmd<'_>) -> Result<String> {
     must_succeed(cmd, None, LIMIT)
 }
 
+/// [`read`], of a command that ends with a status of its own when there is nothing to say. Any other
+/// failure is no such answer.
+pub fn read_if_any(cmd: Cmd<'_>, nothing: i32) -> Result<Option<String>> {
+    let text = cmd.to_string();
+    let output = run(cmd, None, LIMIT)?;
+    if output.status == Some(nothing) {
+        return Ok(None);
+    }
+    succeeded(&text, output).map(Some)
+}
+
 /// [`read`], with a limit of its own.
 pub fn read_within(cmd: Cmd<'_>, limit: Duration) -> Result<String> {
     must_succeed(cmd, None, limit)
@@ -78,7 +91,10 @@ pub fn read_from(cmd: Cmd<'_>, stdin: &str) -> Result<String> {
 
 fn must_succeed(cmd: Cmd<'_>, stdin: Option<&str>, limit: Duration) -> Result<String> {
     let text = cmd.to_string();
-    let output = run(cmd, stdin, limit)?;
+    succeeded(&text, run(cmd, stdin, limit)?)
+}
+
+fn succeeded(text: &str, output: Output) -> Result<String> {
     if !output.success() {
         let error = Failure::failed(format!("`{text}` exited with {}", output.status_text()));
         let words = output.stderr.trim();
@@ -120,6 +136,10 @@ fn wait(child: &mut Child, text: &str, limit: Duration) -> Result<ExitStatus> {
     let mut tick = Duration::from_millis(1);
     loop {
         let ended = child.try_wait().with_context(|| format!("failed to wait for `{text}`"))?;
+        if ended.is_some_and(|status| status.code().is_none()) {
+            // What a terminal sends reaches both, in any order.
+            thread::sleep(SIGNAL_LAG);
+        }
         let is_interrupted = !is_cleanup && interrupt::is_set();
         match ended {
             // A signal from a terminal reaches it as well; what it has done by then is done.

@@ -1,15 +1,23 @@
 //! `git`, in one checkout.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use xshell::{Shell, cmd};
 
-use super::command::{self, output};
+use super::command;
 
 /// How the names of copies of git's index start.
 const SCRATCH: &str = "xtask-index-";
+
+/// How git says no where it was asked quietly.
+const NO: i32 = 1;
+/// `git remote`, of a name that it does not know.
+const NO_SUCH_REMOTE: i32 = 2;
+/// Of `@{upstream}` where there is none, and of much else.
+const FATAL: i32 = 128;
 
 /// The git repository of a checkout.
 pub struct Git<'a> {
@@ -33,8 +41,7 @@ impl<'a> Git<'a> {
     /// The branch that is checked out; `None` when HEAD is detached.
     pub fn branch(&self) -> Result<Option<String>> {
         let sh = self.sh;
-        let found = output(cmd!(sh, "git symbolic-ref --quiet --short HEAD"))?;
-        Ok(found.success().then(|| found.stdout.trim().to_owned()))
+        command::read_if_any(cmd!(sh, "git symbolic-ref --quiet --short HEAD"), NO)
     }
 
     /// The commit that a revision names, as 40 hexadecimal digits.
@@ -63,6 +70,24 @@ impl<'a> Git<'a> {
         command::read(cmd!(sh, "git write-tree").env("GIT_INDEX_FILE", &index)).and_then(object_id)
     }
 
+    /// The ids of files and directories in a tree, by their paths; what is not there is left out.
+    pub fn ids_in(&self, tree: &str, paths: &[&str]) -> Result<BTreeMap<String, String>> {
+        let sh = self.sh;
+        let list = command::read(cmd!(sh, "git ls-tree {tree} -- {paths...}"))?;
+        // MODE TYPE ID, a tab, and the path.
+        let id = |line: &str| {
+            let (about, path) = line.split_once('\t')?;
+            Some((path.to_owned(), about.split(' ').nth(2)?.to_owned()))
+        };
+        list.lines()
+            .map(|line| {
+                let (path, id) = id(line)
+                    .with_context(|| format!("expected an entry of a tree, found `{line}`"))?;
+                Ok((path, object_id(id)?))
+            })
+            .collect()
+    }
+
     /// The files in which two trees differ.
     pub fn differences(&self, a: &str, b: &str) -> Result<Vec<String>> {
         let sh = self.sh;
@@ -88,6 +113,13 @@ impl<'a> Git<'a> {
     pub fn has_commit(&self, subject: &str) -> Result<bool> {
         let sh = self.sh;
         let subjects = command::read(cmd!(sh, "git log --format=%s"))?;
+        Ok(subjects.lines().any(|found| found == subject))
+    }
+
+    /// Has any branch of a remote, as it was fetched last, a commit with this first line?
+    pub fn has_commit_on_remote(&self, remote: &str, subject: &str) -> Result<bool> {
+        let sh = self.sh;
+        let subjects = command::read(cmd!(sh, "git log --format=%s --remotes={remote}"))?;
         Ok(subjects.lines().any(|found| found == subject))
     }
 
@@ -143,8 +175,8 @@ impl<'a> Git<'a> {
     pub fn upstream(&self) -> Result<Option<String>> {
         let sh = self.sh;
         let upstream = "@{upstream}";
-        let found = output(cmd!(sh, "git rev-parse --abbrev-ref --symbolic-full-name {upstream}"))?;
-        Ok(found.success().then(|| found.stdout.trim().to_owned()))
+        let ask = cmd!(sh, "git rev-parse --abbrev-ref --symbolic-full-name {upstream}");
+        command::read_if_any(ask, FATAL)
     }
 
     pub fn is_shallow(&self) -> Result<bool> {
@@ -155,8 +187,7 @@ impl<'a> Git<'a> {
     /// The address of a remote.
     pub fn remote_url(&self, remote: &str) -> Result<Option<String>> {
         let sh = self.sh;
-        let found = output(cmd!(sh, "git remote get-url {remote}"))?;
-        Ok(found.success().then(|| found.stdout.trim().to_owned()))
+        command::read_if_any(cmd!(sh, "git remote get-url {remote}"), NO_SUCH_REMOTE)
     }
 
     /// Fetches the branches of a remote.
@@ -196,7 +227,8 @@ impl<'a> Git<'a> {
 
     fn ref_exists(&self, name: &str) -> Result<bool> {
         let sh = self.sh;
-        Ok(output(cmd!(sh, "git show-ref --verify --quiet {name}"))?.success())
+        let found = command::read_if_any(cmd!(sh, "git show-ref --verify --quiet {name}"), NO)?;
+        Ok(found.is_some())
     }
 
     /// Where is this branch: here, on the remote (as last fetched), or nowhere?
@@ -263,8 +295,9 @@ impl<'a> Git<'a> {
     /// Are commits signed here?
     pub fn signs_commits(&self) -> Result<bool> {
         let sh = self.sh;
-        let found = output(cmd!(sh, "git config --type=bool --get commit.gpgSign"))?;
-        Ok(found.success() && found.stdout.trim() == "true")
+        let found =
+            command::read_if_any(cmd!(sh, "git config --type=bool --get commit.gpgSign"), NO)?;
+        Ok(found.as_deref() == Some("true"))
     }
 
     /// Signs a commit that no branch has.

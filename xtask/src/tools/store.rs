@@ -5,15 +5,19 @@
 //! we: that needs neither Nix nor its database.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs;
+use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 use memchr::memmem;
 
 use crate::interrupt;
 use crate::model::closure::Closure;
+use crate::model::nar::{self, Mode};
+use crate::model::sri::Sri;
 
 /// Characters of a hash in the name of a store path.
 const HASH: usize = 32;
@@ -115,6 +119,32 @@ pub fn each_file(path: &Path, see: &mut impl FnMut(&Path, &[u8])) -> Result<()> 
     Ok(())
 }
 
+/// The NAR hash of a store path, which Nix keeps in its database, computed from the files.
+pub fn nar_hash(path: &Path) -> Result<Sri> {
+    nar::hash(|node| write(path, node))
+        .with_context(|| format!("failed to hash `{}`", path.display()))
+}
+
+fn write<W: io::Write>(path: &Path, node: nar::Node<'_, W>) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_symlink() {
+        return node.symlink(fs::read_link(path)?.as_os_str().as_bytes());
+    }
+    if metadata.is_file() {
+        let is_executable = metadata.permissions().mode() & 0o100 != 0;
+        let mode = if is_executable { Mode::Executable } else { Mode::Regular };
+        return node.file(mode, metadata.len(), fs::File::open(path)?);
+    }
+    let entries: Vec<_> = fs::read_dir(path)?.collect::<io::Result<_>>()?;
+    let mut names: Vec<OsString> = entries.iter().map(fs::DirEntry::file_name).collect();
+    names.sort_unstable_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
+    node.directory(|directory| {
+        names.iter().try_for_each(|name| {
+            directory.entry(name.as_bytes(), |node| write(&path.join(name), node))
+        })
+    })
+}
+
 /// The directory of the store that a path is in, no link in it. `None`: in none.
 pub fn directory_around(path: &Path) -> Option<PathBuf> {
     path.ancestors().find(|path| hash_of(path).is_some())?.parent().map(Path::to_owned)
@@ -160,6 +190,31 @@ mod tests {
         assert_eq!(closure.bytes, bytes + dir.join(C).join("x").as_os_str().len() as u64);
         assert!(store.contains(&dir.join(D)));
         assert_eq!(store.path_of(&dir.join(A).join("bin/run")), Some(dir.join(A)));
+    }
+
+    #[test]
+    fn a_path_hashes_as_its_archive_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join(A);
+        fs::create_dir_all(root.join("b/empty")).unwrap();
+        fs::write(root.join("b/run"), "#!").unwrap();
+        fs::set_permissions(root.join("b/run"), fs::Permissions::from_mode(0o555)).unwrap();
+        fs::write(root.join("b-a"), "text").unwrap();
+        symlink("b/run", root.join("link")).unwrap();
+        let expected = nar::hash(|node| {
+            node.directory(|dir| {
+                dir.entry(b"b", |node| {
+                    node.directory(|dir| {
+                        dir.entry(b"empty", |node| node.directory(|_| Ok(())))?;
+                        dir.entry(b"run", |node| node.file(Mode::Executable, 2, &b"#!"[..]))
+                    })
+                })?;
+                dir.entry(b"b-a", |node| node.file(Mode::Regular, 4, &b"text"[..]))?;
+                dir.entry(b"link", |node| node.symlink(b"b/run"))
+            })
+        });
+        assert_eq!(nar_hash(&root).unwrap(), expected.unwrap());
+        assert!(nar_hash(&root.join("gone")).is_err());
     }
 
     #[test]

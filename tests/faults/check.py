@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""A release is killed, cut off and lied to wherever it touches the world; the same command then goes on.
+
+    tests/faults/check.py                  # short: each kind of call and of operation, in one way
+    tests/faults/check.py all              # every call of a program, and every operation on files, in every way
+    tests/faults/check.py all --only push  # those with a word in them
+    tests/faults/check.py list             # what is called and done, and nothing else
+
+Each point is one release of 1.9.12 of both variants (on a maintenance branch, so that the checkout is away from
+its own) with one fault, and the same command again. In the end everything must be as after a release without a
+fault: one commit, pushed; each package in the catalog once, from that commit; the branch as before and the
+tree clean; no lock, file or process left. git is real, and what is built was built once by a rehearsal. flox and
+pip answer from scripts, and the smoke test has one probe, so that a point takes seconds. Operations on files
+are met with strace; without it they are left out, which is said.
+
+Exit status 1 if a point is not as expected; the last lines say which.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from world import ROOT, TOKEN, Template, World
+
+# What happens at a call: before it, while it runs and after it this program is killed (-9), while it runs
+# with what it called; this program alone is told to end, or all in its terminal are interrupted; the call
+# fails and has done nothing, or everything; it answers nonsense with status 0; it never ends, and this program
+# is told to.
+WAYS = ["before", "during", "after", "told", "interrupted", "fails", "fails after", "garbage", "hangs"]
+
+# What happens at an operation on files: this program is killed before it, or it fails, as on a full disk.
+OPERATION_WAYS = ["killed", "full"]
+ERRORS = {"unlink": "EIO", "rmdir": "EIO", "flock": "ENOLCK", "fsync": "EIO"}
+OPERATIONS = [
+    "openat", "write", "pwrite64", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat",
+    "symlink", "symlinkat", "link", "linkat", "fsync", "fdatasync", "ftruncate", "chmod", "fchmod", "flock"]
+
+
+class Call:
+    """A call of a program, by its number from 1, and what happens there."""
+
+    def __init__(self, number, text, way):
+        self.number, self.text, self.way = number, text, way
+
+    def meet(self, world):
+        """A release with this fault; what is wrong about how it ended, and what it said."""
+        status, said = world.release(self.number, self.way)
+        # Where several are called at once the number may be that of a neighbour.
+        self.text = world.met() or self.text
+        wrong = [] if world.met() else ["the call did not come"]
+        if self.way in ("told", "interrupted", "hangs") and status != 0 and "interrupted" not in said:
+            wrong.append("it did not say that it was interrupted")
+        return status, said, wrong
+
+
+class Operation:
+    """An operation on files, the nth of its name, and what happens there."""
+
+    def __init__(self, name, nth, text, way):
+        self.name, self.nth, self.text, self.way = name, nth, text, way
+
+    def meet(self, world):
+        fault = "signal=KILL" if self.way == "killed" else "error=" + ERRORS.get(self.name, "ENOSPC")
+        inject = "%s:%s:when=%d" % (self.name, fault, self.nth)
+        status, said = world.release(tracing=world.trace("-e", "trace=" + self.name, "-e", "inject=" + inject))
+        last = (world.dir / "trace").read_text(errors="replace").splitlines()
+        if self.way == "killed":
+            wrong = [] if status == -signal.SIGKILL else ["it was not killed"]
+        else:
+            met = [line for line in last if "(INJECTED)" in line]
+            wrong = [] if met else ["the operation did not come"]
+            self.text = met[0].replace(str(world.dir), "") if met else self.text
+        return status, said, wrong
+
+
+def attempt(world, point):
+    """A release with a fault, and the same command again; what is not as expected, as a text."""
+    world.reset()
+    first, said, problems = point.meet(world)
+    left = world.quiet()
+    second, again = world.release()
+    if left:
+        problems.append("processes after the fault: %s" % left)
+    if second != 0:
+        problems.append("status %s" % second)
+    if TOKEN in said + again:
+        problems.append("the token is in what it said")
+    problems += world.problems()
+    if not problems:
+        return []
+    return ["%s: `%s` (status %s, then %s):\n  %s\n  first: %s\n  again: %s" % (
+        point.way, point.text[:140], first, second, "\n  ".join(problems),
+        said.strip()[-600:].replace("\n", "\n    "), again.strip()[-900:].replace("\n", "\n    "))]
+
+
+def kind(point):
+    """What a call or an operation has in common with others of its kind."""
+    if isinstance(point, Operation):
+        return point.name
+    words = point.text.split()
+    return " ".join(words[:1] + [word for word in words[1:3] if "/" not in word])
+
+
+def chosen(calls, operations, options):
+    """The points, of those that are asked for."""
+    points = [Call(number, text, way) for number, text in enumerate(calls, 1) for way in WAYS]
+    points += [Operation(*operation, way) for operation in operations for way in OPERATION_WAYS]
+    points = [point for point in points if options.only in point.text and options.way in ("", point.way)]
+    if options.what == "all":
+        return points
+    # Of each kind the last, in one way, all of them in turn.
+    last = {kind(point): point.text for point in points}
+    picked = []
+    for place, (name, text) in enumerate(last.items()):
+        ways = {point.way: point for point in points if point.text == text and kind(point) == name}
+        picked.append(list(ways.values())[place % len(ways)])
+    return picked
+
+
+@contextlib.contextmanager
+def worlds(count, template):
+    """That many worlds, each after a release without a fault: what pip and the archive say is known from then on."""
+    with tempfile.TemporaryDirectory(prefix="faults-") as directory:
+        made = []
+        for number in range(count):
+            place = Path(directory) / str(number)
+            place.mkdir()
+            world = World(place, template)
+            status, said = world.release()
+            problems = world.problems() if status == 0 else []
+            if status != 0 or problems:
+                sys.exit("a release without a fault: status %s, %s\n%s" % (status, problems, said[-3000:]))
+            made.append(world)
+        yield made
+
+
+def survey(world):
+    """The calls and the operations of a release."""
+    world.reset()
+    world.release()
+    calls = world.calls()
+    if not shutil.which("strace"):
+        return calls, []
+    world.reset()
+    world.release(tracing=world.trace("-e", "trace=" + ",".join("?" + name for name in OPERATIONS)))
+    return calls, world.operations()
+
+
+def meet_all(points, made):
+    """Tries the points, as many at once as there are worlds. Returns what was not as expected."""
+    free = queue.SimpleQueue()
+    for world in made:
+        free.put(world)
+
+    def one(point):
+        world = free.get()
+        try:
+            return attempt(world, point)
+        finally:
+            free.put(world)
+
+    bad = []
+    with concurrent.futures.ThreadPoolExecutor(len(made)) as pool:
+        for found in pool.map(one, points):
+            for problem in found:
+                bad.append(problem)
+                print("NOT AS EXPECTED " + problem, flush=True)
+    return bad
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("what", nargs="?", choices=["short", "all", "list"], default="short")
+    parser.add_argument("--only", default="", metavar="WORD")
+    parser.add_argument("--way", default="", choices=["", *WAYS, *OPERATION_WAYS])
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--rehearsal", metavar="DIR", help="one that was kept, instead of a new one")
+    options = parser.parse_args()
+    build = ["cargo", "build", "--quiet", "--package", "xtask", "--locked"]
+    subprocess.run(build, cwd=ROOT, check=True)
+    subprocess.run([*build, "--features", "one-probe", "--bin", "xtask-faults"], cwd=ROOT, check=True)
+    start = time.monotonic()
+    template = Template(options.rehearsal)
+    try:
+        with worlds(options.jobs, template) as made:
+            calls, operations = survey(made[0])
+            known = "%d calls, %s operations on files" % (len(calls), len(operations) or "without strace no")
+            print("%s; prepared in %.0f s" % (known, time.monotonic() - start), flush=True)
+            if options.what == "list":
+                print("\n".join(calls + [text for _, _, text in operations]))
+                return 0
+            points = chosen(calls, operations, options)
+            bad = meet_all(points, made)
+    finally:
+        template.close()
+    print("faults: %s, %d points, %d not as expected, in %.0f s" % (
+        known, len(points), len(bad), time.monotonic() - start))
+    return 1 if bad or not points else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
