@@ -2,7 +2,8 @@
 """A release is killed, cut off and lied to wherever it touches the world; the same command then goes on.
 
     tests/faults/check.py                  # short: each kind of call and of operation, in one way
-    tests/faults/check.py all              # every call of a program, and every operation on files, in every way
+    tests/faults/check.py all              # every call of a program, and every operation on files, in every way;
+                                           # of those that come again in the same words the first and the last
     tests/faults/check.py all --only push  # those with a word in them
     tests/faults/check.py list             # what is called and done, and nothing else
 
@@ -111,15 +112,18 @@ def kind(point):
 
 def chosen(calls, operations, options):
     """The points, of those that are asked for."""
-    points = [Call(number, text, way) for number, text in enumerate(calls, 1) for way in WAYS]
+    first = {text: number for number, text in reversed(list(enumerate(calls, 1)))}
+    last = {text: number for number, text in enumerate(calls, 1)}
+    ends = {*first.values(), *last.values()}
+    points = [Call(number, text, way) for number, text in enumerate(calls, 1) for way in WAYS if number in ends]
     points += [Operation(*operation, way) for operation in operations for way in OPERATION_WAYS]
     points = [point for point in points if options.only in point.text and options.way in ("", point.way)]
     if options.what == "all":
         return points
     # Of each kind the last, in one way, all of them in turn.
-    last = {kind(point): point.text for point in points}
+    kinds = {kind(point): point.text for point in points}
     picked = []
-    for place, (name, text) in enumerate(last.items()):
+    for place, (name, text) in enumerate(kinds.items()):
         ways = {point.way: point for point in points if point.text == text and kind(point) == name}
         picked.append(list(ways.values())[place % len(ways)])
     return picked

@@ -29,9 +29,13 @@ def git(*arguments):
     return subprocess.run(["git", *arguments], check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout.strip()
 
 
-def build(state, attributes):
+def known(state):
     with open(os.path.join(state, "built.json"), encoding="utf-8") as file:
-        built = json.load(file)
+        return json.load(file)
+
+
+def build(state, attributes):
+    built = known(state)
     index = os.path.join(state, "index")
     env = {**os.environ, "GIT_INDEX_FILE": index}
     for command in (["git", "read-tree", "HEAD"], ["git", "add", "--update", "."]):
@@ -40,12 +44,16 @@ def build(state, attributes):
     os.remove(index)
     if git("rev-parse", tree.strip() + ":nix") != built["nix"]:
         return fail("Build failed")
+    link_all(built, attributes)
+    return 0
+
+
+def link_all(built, attributes):
     for attribute in attributes:
         link = "flox/result-" + attribute
         if os.path.islink(link):
             os.remove(link)
         os.symlink(built["paths"][attribute], link)
-    return 0
 
 
 def publish(state, org, attribute):
@@ -56,8 +64,10 @@ def publish(state, org, attribute):
     head = git("rev-parse", "HEAD")
     if head not in git("ls-remote", remote, "refs/heads/" + branch):
         return fail("Local revision is not present on remote '%s'." % upstream)
-    if build(state, [attribute]):
-        return 1
+    built = known(state)
+    if git("rev-parse", "HEAD:nix") != built["nix"]:
+        return fail("Build failed")
+    link_all(built, [attribute])
     catalog = Catalog(state)
     key = [git("remote", "get-url", remote), head, SYSTEM, "stable"]
     if catalog.find(org, attribute, key):

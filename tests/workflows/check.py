@@ -37,7 +37,7 @@ from expressions import evaluate, expand  # noqa: E402
 from world import ROOT, VERSION, Template, World, run  # noqa: E402
 
 SYSTEM = "%s-linux" % os.uname().machine
-FLOXHUB = "flox_sat_workflowSecret0123456789"
+FLOXHUB = "flox_sat_" + os.urandom(12).hex()
 # Whom a value is for, besides the shell of the step that was given it, and this tool.
 MEANT_FOR = {"floxhub": {"flox"}, "push": {"git"}, "read": set()}
 SHELLS = {"bash", "cargo", "xtask", "exe", "base64"}
