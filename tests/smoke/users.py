@@ -145,6 +145,10 @@ ALONE = {
     "no run can be launched": LAUNCHED,
     "runs stay in their queue": LAUNCHED,
     "every mutation raises": LAUNCHED | {"reload"},
+    # what the daemon meets, the web UI shows
+    "sensors raise": {"sensor", "ui queries"},
+    "schedules raise": {"schedule", "ui queries"},
+    "backfills raise": {"backfill", "ui queries"},
     # the run that has no end is not seen to start, so nobody ends it, and the daemon leaves it
     "events of runs cannot be read": {
         "run events", "captured logs", "failing run", "materialize an asset", "terminate a run", "backfill"},
