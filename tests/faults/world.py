@@ -199,7 +199,10 @@ class World:
         return path.read_text().strip() if path.exists() else ""
 
     def git(self, *arguments, at=None):
-        return run(shutil.which("git"), "-C", at or self.clone, *arguments)
+        """What git says; of what is not there, why."""
+        command = [shutil.which("git"), "-C", at or self.clone, *arguments]
+        ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+        return ran.stdout.strip() if ran.returncode == 0 else "git: " + ran.stderr.strip()
 
     def left(self):
         """Processes that a release left: whatever has this world in its environment or its arguments."""

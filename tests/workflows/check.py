@@ -173,7 +173,7 @@ class Simulation:
         can_push = job.get("permissions", {}).get("contents") == "write"
         kind = "push" if can_push else "read"
         token = "ghs_%s_%s_0123456789" % (kind, name)
-        context["github"]["token"] = token
+        context["github"]["token"], context["can_push"] = token, can_push
         context["runner"] = {"temp": str(home / "temp")}
         context["functions"].update(failure=False, success=True)
         self.watcher.values = {kind: token, "floxhub": FLOXHUB}
@@ -206,6 +206,8 @@ class Simulation:
         if uses == "actions/checkout":
             subprocess.run(["git", "clone", "--quiet", "--branch", options.get("ref", "main"),
                             self.world.origin, home / "clone"], check=True)
+            if not context["can_push"]:
+                subprocess.run(["git", "-C", home / "clone", "config", "remote.origin.pushUrl", "/nowhere"], check=True)
             if options.get("persist-credentials", "True").lower() != "false":
                 self.wrong.append("%s: the checkout keeps a credential in .git/config" % home.name)
         elif uses == "flox/install-flox-action":

@@ -162,7 +162,10 @@ fn release_here(
         commit(checkout, &plan, &smoked)?;
     }
     edits.keep()?;
-    push(checkout, branch, &version)?;
+    // Who only publishes may not push, not even nothing.
+    if !is_pushed(checkout)? {
+        push(checkout, branch, &version)?;
+    }
     if args.commit_only {
         ui::step("Stopped", format!("{version} is committed and pushed; nothing was published"));
         return Ok(None);
