@@ -184,14 +184,27 @@ SURROUNDINGS = {
     "an old locale": {"env": {"LANG": "tr_TR.ISO-8859-9", "LC_ALL": "POSIX", "LANGUAGE": "tr"}},
     "the earliest time zone": {"env": {"TZ": "Pacific/Kiritimati"}},
     "an unknown time zone": {"env": {"TZ": ":/no/where"}},
-    "a long TMPDIR": {"env": {"TMPDIR": "/".join([ODD * 8] * 2)}},
+    "a TMPDIR too long for databases": {"temporary": 420},
+    "a long TMPDIR": {"temporary": 250},
     "variables of interpreters": {"env": {
         "PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere", "PYTHONSTARTUP": "/nowhere", "DAGSTER_HOME": "/nowhere"}},
 }
 EVERYTHING = {
     "preexec_fn": few_files,
+    "temporary": 250,
     "env": {name: value for how in SURROUNDINGS.values() for name, value in how.get("env", {}).items()},
 }
+
+
+def long_directory(parent, length):
+    """A directory whose path has so many bytes, wherever this is."""
+    path = os.fsencode(parent)
+    while len(path) < length:
+        name = os.fsencode(ODD * 9)[: min(length - len(path) - 1, 200)]
+        name = name.decode(errors="ignore").encode().ljust(len(name), b"x")  # not half a letter
+        path = os.path.join(path, name if length - len(path) - 1 - len(name) != 1 else name[:-2])
+    os.makedirs(path)
+    return os.fsdecode(path)
 
 
 def surroundings(version, runs):
@@ -202,11 +215,11 @@ def surroundings(version, runs):
         for name, how in runs.items():
             with tempfile.TemporaryDirectory(dir=VENVS) as work:
                 env = {**os.environ, **how.get("env", {})}
-                if env.get("TMPDIR", "").startswith(ODD):
-                    env["TMPDIR"] = os.path.join(work, env["TMPDIR"])
-                    os.makedirs(env["TMPDIR"])
+                if "temporary" in how:
+                    env["TMPDIR"] = long_directory(work, how["temporary"])
+                options = {key: value for key, value in how.items() if key not in ("env", "temporary")}
                 start = time.monotonic()
-                status, probes, said = finish(smoke(root, version, **{**how, "env": env}))
+                status, probes, said = finish(smoke(root, version, env=env, **options))
             skipped = needlessly_skipped(probes)
             print("%s %s: %d probes in %.1f s" % (
                 "RED  " if status or skipped else "green", name, len(probes), time.monotonic() - start), flush=True)

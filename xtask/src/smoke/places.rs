@@ -9,6 +9,8 @@
 //!
 //! The last is short, whatever our own `$TMPDIR` is: Dagster makes sockets in it, and the path of a
 //! socket may have 103 bytes (macOS; 107 on Linux). Beyond that Dagster tries again for 3 minutes.
+//! The others are below `/tmp` too where `$TMPDIR` is so long that SQLite, whose paths may have 512
+//! bytes (`MAX_PATHNAME` of its `os_unix.c`), could not open Dagster's databases.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,9 @@ use tempfile::{Builder, TempDir};
 use crate::ui;
 
 const SHORT: &str = "/tmp";
+/// The longest path, in bytes, below which databases are made. A probe's name, Dagster's
+/// directories, a run's id and `-journal` come to 150 bytes more, and names may be longer some day.
+const LONGEST: usize = 250;
 /// What a probe's directory holds that explains a failure. The rest is made of links, or large.
 const TELLING: [&str; 2] = ["log", "dagster"];
 
@@ -31,12 +36,12 @@ pub struct Places {
 
 impl Places {
     pub fn make() -> Result<Self> {
-        Self::with_short_below(Path::new(SHORT))
+        Self::make_below(&std::env::temp_dir(), Path::new(SHORT))
     }
 
-    fn with_short_below(dir: &Path) -> Result<Self> {
-        let failed = "failed to make a temporary directory";
-        let scratch = Builder::new().prefix("smoke-").tempdir().context(failed)?;
+    /// The same with our own directory for temporary files, and one that is short.
+    fn make_below(own: &Path, dir: &Path) -> Result<Self> {
+        let scratch = scratch_below(own, dir)?;
         let prefix = format!("xtask-{}-", std::process::id());
         let short = Builder::new().prefix(&prefix).tempdir_in(dir);
         if let Err(error) = &short {
@@ -79,6 +84,29 @@ impl Places {
             None => {}
         }
         self.scratch.keep()
+    }
+}
+
+/// Makes the scratch directory in our own directory for temporary files, if databases can be opened
+/// there, else in the short one.
+fn scratch_below(own: &Path, short: &Path) -> Result<TempDir> {
+    let scratch = |dir: &Path| Builder::new().prefix("smoke-").tempdir_in(dir);
+    let failed = || format!("failed to make a temporary directory in `{}`", own.display());
+    let length = resolved(own)?.as_os_str().len();
+    if length <= LONGEST {
+        return scratch(own).with_context(failed);
+    }
+    let too_long = format!("`{}` has {length} bytes, too many for databases", own.display());
+    match scratch(short) {
+        Ok(scratch) => {
+            ui::detail(format!("{too_long}: they are in `{}`", short.display()));
+            Ok(scratch)
+        }
+        Err(error) => {
+            let short = short.display();
+            ui::warning(format!("{too_long}, and no directory can be made in `{short}` ({error})"));
+            scratch(own).with_context(failed)
+        }
     }
 }
 
@@ -150,9 +178,36 @@ mod tests {
 
     #[test]
     fn where_tmp_cannot_be_written_to_the_scratch_directory_does() {
-        let places = Places::with_short_below(Path::new("/nowhere")).unwrap();
+        let places = Places::make_below(&std::env::temp_dir(), Path::new("/nowhere")).unwrap();
         assert!(places.temporary().unwrap().starts_with(places.scratch().unwrap()));
         assert_eq!(places.all().len(), 1);
+    }
+
+    #[test]
+    fn databases_can_be_opened_whatever_our_own_directory_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        for length in [100, LONGEST, LONGEST + 1, 450] {
+            let mut own = dir.clone();
+            while own.as_os_str().len() < length {
+                let missing = length - own.as_os_str().len();
+                // a name of at least one byte and `/`; one byte alone cannot be added
+                own.push("d".repeat(if missing <= 201 { missing - 1 } else { 150 }));
+            }
+            fs::create_dir_all(&own).unwrap();
+            assert_eq!(own.as_os_str().len(), length);
+            let places = Places::make_below(&own, Path::new(SHORT)).unwrap();
+            let scratch = places.scratch().unwrap();
+            assert_eq!(scratch.starts_with(&own), length <= LONGEST, "{}", scratch.display());
+            let database = scratch
+                .join("a".repeat(60))
+                .join(".tmp_dagster_home_12345678/history/runs")
+                .join(format!("{}.db-journal", "0".repeat(36)));
+            assert!(database.as_os_str().len() < 512, "{}", database.display());
+            // Where there is no short one, it is said, and tried all the same.
+            let places = Places::make_below(&own, Path::new("/nowhere")).unwrap();
+            assert!(places.scratch().unwrap().starts_with(&own));
+        }
     }
 
     #[test]

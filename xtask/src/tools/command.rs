@@ -68,8 +68,8 @@ pub fn read(cmd: Cmd<'_>) -> Result<String> {
     must_succeed(cmd, None, LIMIT)
 }
 
-/// [`read`], of a command that has a status for "there is none": `None` then. Any other failure is no
-/// such answer.
+/// [`read`], of a command that has a status for "there is none": `None` then. Any other failure is
+/// no such answer.
 pub fn read_if_any(cmd: Cmd<'_>, nothing: i32) -> Result<Option<String>> {
     let text = cmd.to_string();
     let output = run(cmd, None, LIMIT)?;
