@@ -2,7 +2,6 @@
 //! goes on, and nothing of a person's is lost.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -11,13 +10,6 @@ use crate::scene::Scene;
 
 const RELEASE: [&str; 4] = ["release", "1.12.2", "--variant", "combined"];
 const FILE: &str = "nix/combined/dagster-complete.nix";
-
-fn hook(scene: &Scene, name: &str, script: &str) {
-    let path = scene.clone_path(".git/hooks").join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-}
 
 /// Released as if nothing had been: pushed, published, on its branch, and nothing left.
 #[track_caller]
@@ -76,7 +68,7 @@ fn an_edit_between_build_and_commit() {
 fn a_hook_that_edits_what_is_committed() {
     let scene = Scene::new();
     let before = scene.state();
-    hook(&scene, "pre-commit", &format!("echo '# formatted' >>{FILE}; git add {FILE}"));
+    scene.hook("pre-commit", &format!("echo '# formatted' >>{FILE}; git add {FILE}"));
     let ran = scene.run(&RELEASE);
     ran.expect_status(1);
     let error = "error: a hook of git's changed `nix/combined/dagster-complete.nix` in the commit: \

@@ -151,6 +151,95 @@ fn things_that_are_known_before_the_build() {
     assert!(!said.contains("Inspecting"), "{said}");
 }
 
+/// flox panics over such an upstream, and a commit that a local branch has is not pushed.
+#[test]
+fn an_upstream_that_is_not_on_the_remote() {
+    let scene = Scene::new();
+    scene.git(&["branch", "--quiet", "other"]);
+    scene.git(&["branch", "--quiet", "--set-upstream-to=other"]);
+    for command in
+        [&["release", "1.12.2"][..], &["release", "1.12.2", "--commit-only"], &["publish"]]
+    {
+        refused(
+            &scene,
+            command,
+            &expect![[r#"
+                status: 1
+                ----- stdout
+                ----- stderr
+                error: expected a branch of `origin` as the upstream of the current branch, found `refs/heads/other`
+                hint: `git branch --set-upstream-to=origin/BRANCH`
+            "#]],
+        );
+    }
+    scene.git(&["remote", "add", "elsewhere", scene.path("origin.git").to_str().unwrap()]);
+    scene.git(&["fetch", "--quiet", "elsewhere"]);
+    scene.git(&["branch", "--quiet", "--set-upstream-to=elsewhere/main"]);
+    let ran = scene.run(&["publish"]);
+    ran.expect_status(1);
+    assert!(ran.stderr.contains("found `refs/remotes/elsewhere/main`"), "{}", ran.block());
+}
+
+/// A hook that would stop the commit, at the end of everything.
+#[test]
+fn hooks_that_cannot_run_or_want_another_message() {
+    let scene = Scene::new();
+    scene.hook("pre-commit", "exit 0");
+    scene.hook(
+        "commit-msg",
+        r#"grep -q TICKET- "$1" || { echo "no ticket in: $(cat "$1")" >&2; exit 1; }"#,
+    );
+    refused(
+        &scene,
+        &["release", "1.12.2"],
+        &expect![[r#"
+            status: 1
+            ----- stdout
+            ----- stderr
+            error: git's hook `commit-msg` refuses the message of a release, `dagster 1.12.1`
+              Caused by: status 1: no ticket in: dagster 1.12.1
+            hint: let the hook take it
+        "#]],
+    );
+    scene.hook("commit-msg", r#"grep -q "^dagster " "$1""#);
+    let hook = scene.clone_path(".git/hooks/pre-push");
+    scene.hook("pre-push", "");
+    fs::write(hook, "#!/usr/bin/env no-such-interpreter\n").unwrap();
+    refused(
+        &scene,
+        &["release", "1.12.2"],
+        &expect![[r#"
+            status: 1
+            ----- stdout
+            ----- stderr
+            error: git's hook `pre-push` is run by `no-such-interpreter`: not found
+            hint: install it, or take `[WORLD]/clone/.git/hooks/pre-push` away
+        "#]],
+    );
+    scene.hook("pre-push", "exit 0");
+    let doctor = scene.run(&["doctor"]);
+    assert!(
+        doctor.stdout.contains("\nok       hooks: pre-commit, commit-msg, pre-push\n"),
+        "{}",
+        doctor.block()
+    );
+}
+
+/// `publish` by itself is not kinder than `release`: it sends the remote's address on.
+#[test]
+fn a_password_in_the_remotes_address() {
+    let scene = Scene::new();
+    scene.git(&["config", "remote.origin.url", "https://someone:hunter2@host.invalid/a/b"]);
+    for command in [&["release", "1.12.2"][..], &["publish"]] {
+        let before = scene.state();
+        let ran = scene.run(command);
+        ran.expect_status(1);
+        assert!(ran.stderr.contains("holds a password or a token"), "{}", ran.block());
+        assert!(!ran.block().contains("hunter2"), "{}", ran.block());
+        assert_eq!(scene.state(), before);
+    }
+}
+
 #[test]
 fn a_dirty_checkout() {
     let scene = Scene::new();

@@ -1,6 +1,7 @@
 //! A world for one test, and what a run of the tool in it looks like.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -49,6 +50,14 @@ impl Scene {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.world.dir().join(name)
+    }
+
+    /// Puts a script in the place of one of git's hooks.
+    pub fn hook(&self, name: &str, script: &str) {
+        let path = self.clone_path(".git/hooks").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     pub fn clone_path(&self, name: &str) -> PathBuf {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use semver::Version;
 use similar::TextDiff;
 
 use super::config::Config;
@@ -174,9 +175,12 @@ impl Plan {
     pub fn commit_message(&self) -> String {
         let Facts { release, source_hash, .. } = &self.facts;
         let mut text = format!(
-            "dagster {}\n\nFrom {}.\n\n\
+            "{}\n\nFrom {}.\n\n\
              source  tag {}, commit {}\n        {source_hash}\n",
-            release.version, self.from.version.value, release.tag, release.commit
+            subject(&release.version),
+            self.from.version.value,
+            release.tag,
+            release.commit
         );
         for wheel in &release.wheels {
             let _ =
@@ -193,6 +197,11 @@ impl Plan {
         }
         text
     }
+}
+
+/// The first line of a release's commit.
+pub fn subject(version: &Version) -> String {
+    format!("dagster {version}")
 }
 
 /// Findings of a commit message, below a heading; nothing if there are none.

@@ -1,6 +1,6 @@
 //! `doctor`: is this machine able to release, and what is missing. Changes nothing.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::preflight::{self, Check, Need};
 use crate::checkout::Checkout;
@@ -52,15 +52,12 @@ fn told(error: &anyhow::Error) -> String {
 fn checks(checkout: &Checkout) -> Vec<Check> {
     let check = |name, result| Check { name, result };
     let pinned = checkout.pinned_version().map(|version| format!("pinned at {version}"));
-    let upstream = checkout.git().upstream();
-    let upstream =
-        upstream.and_then(|upstream| upstream.context("the current branch has no upstream"));
     let tags = GitHub::of_upstream(&checkout.config)
         .tags()
         .map(|tags| format!("{} tags on `{}`", tags.len(), checkout.config.upstream.repository));
     let mut checks = vec![check("Nix files", pinned)];
     checks.extend(preflight::checks(checkout, &checkout.config.catalog.org, Need::ALL));
-    checks.extend([check("branch", upstream), check("upstream", tags)]);
+    checks.push(check("upstream", tags));
     checks
 }
 

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use xshell::cmd;
 
-use super::publish;
 use crate::checkout::Checkout;
 use crate::failure::{self, Failure};
+use crate::model::plan;
 use crate::tools::flox::{self, Flox};
 use crate::tools::{command, credentials, pip};
 use crate::ui;
@@ -20,6 +20,10 @@ const OLDEST_FLOX: (u64, u64) = (1, 14);
 const OLDEST_PIP: (u64, u64) = (22, 2);
 /// What must be free on a disk: a download that is read out of order, and what is built.
 const LEAST_BYTES: u64 = 1 << 30;
+
+/// What of git's hooks runs in a commit and a push.
+const HOOKS: [&str; 4] = ["pre-commit", "prepare-commit-msg", MESSAGE_HOOK, "pre-push"];
+const MESSAGE_HOOK: &str = "commit-msg";
 
 /// What a release is going to do here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,7 @@ pub struct Need {
 impl Need {
     pub const ALL: Self = Self { builds: true, commits: true, publishes: true };
     pub const COMMIT: Self = Self { builds: false, commits: true, publishes: false };
+    pub const PUBLISH: Self = Self { builds: true, commits: false, publishes: true };
 }
 
 /// One thing that a release needs: what was found, or why it is not there.
@@ -67,7 +72,7 @@ pub fn checks(checkout: &Checkout, org: &str, need: Need) -> Vec<Check> {
     let mut checks = of_machine(checkout, need);
     checks.extend(of_repository(checkout, need));
     if need.publishes {
-        let login = publish::check_login(checkout, org).map(|()| "logged in".to_owned());
+        let login = login(checkout, org).map(|()| "logged in".to_owned());
         checks.push(Check { name: "FloxHub login", result: login });
     }
     checks
@@ -100,20 +105,58 @@ fn of_repository(checkout: &Checkout, need: Need) -> Vec<Check> {
         let author = command::read(cmd!(sh, "git var GIT_AUTHOR_IDENT"));
         checks.push(check("git identity", author.and(committer).map(identity)));
         checks.push(check("signature", signature(checkout)));
-        checks.push(check("remote", git.remote_url(remote).and_then(remote_address)));
+        checks.push(check("hooks", hooks(checkout)));
         checks.push(check("push", git.may_push(remote).map(|()| "allowed".to_owned())));
     }
+    if need.commits || need.publishes {
+        checks.push(check("remote", git.remote_url(remote).and_then(remote_address)));
+        checks.push(check("branch", branch(checkout, need)));
+    }
     if need.publishes {
-        let whole = git.is_shallow().and_then(|is_shallow| match is_shallow {
-            true => Err(Failure::failed("expected the whole history, found a shallow clone")
-                .hint("`git fetch --unshallow`, or `fetch-depth: 0` in a workflow")
-                .into()),
-            false => Ok("whole".to_owned()),
-        });
-        checks.push(check("history", whole));
+        checks.push(check("history", whole_history(checkout)));
         checks.push(check("environment", all_in_git(checkout)));
     }
     checks
+}
+
+/// Does FloxHub know who is asking, today?
+fn login(checkout: &Checkout, org: &str) -> Result<()> {
+    let package = checkout.config.packages.first().map_or("dagster", |package| &package.name);
+    Flox::new(&checkout.root).check_login(&format!("{org}/{package}"))
+}
+
+/// The upstream of the current branch, as `origin/main`. It is a branch of the remote that is
+/// pushed to: `flox publish` asks that one, and panics over a local branch.
+pub fn upstream(checkout: &Checkout) -> Result<Option<String>> {
+    let Some(upstream) = checkout.git().upstream()? else { return Ok(None) };
+    let remote = &checkout.config.git.remote;
+    let short = upstream.strip_prefix("refs/remotes/").unwrap_or_default();
+    if short.strip_prefix(remote.as_str()).is_some_and(|rest| rest.starts_with('/')) {
+        return Ok(Some(short.to_owned()));
+    }
+    Err(Failure::failed(format!(
+        "expected a branch of `{remote}` as the upstream of the current branch, found `{upstream}`"
+    ))
+    .hint(format!("`git branch --set-upstream-to={remote}/BRANCH`"))
+    .into())
+}
+
+fn branch(checkout: &Checkout, need: Need) -> Result<String> {
+    match upstream(checkout)? {
+        Some(upstream) => Ok(upstream),
+        None if need.commits => Ok("no upstream yet: the push of a release sets it".to_owned()),
+        None => anyhow::bail!("the current branch has no upstream"),
+    }
+}
+
+/// flox refuses to publish from a shallow clone, and Nix to read one.
+pub fn whole_history(checkout: &Checkout) -> Result<String> {
+    if checkout.git().is_shallow()? {
+        return Err(Failure::failed("expected the whole history, found a shallow clone")
+            .hint("`git fetch --unshallow`, or `fetch-depth: 0` in a workflow")
+            .into());
+    }
+    Ok("whole".to_owned())
 }
 
 fn flox_version(checkout: &Checkout) -> Result<String> {
@@ -173,8 +216,53 @@ fn signature(checkout: &Checkout) -> Result<String> {
     })
 }
 
+/// Hooks can stop a commit or a push, at the end of everything: by a program that is not there, or
+/// because they want another message. What they say of the files is known when there is a commit.
+fn hooks(checkout: &Checkout) -> Result<String> {
+    let git = checkout.git();
+    let there = git.hooks(&HOOKS)?;
+    for (name, path) in &there {
+        let Some(program) = missing_interpreter(path) else { continue };
+        return Err(Failure::failed(format!(
+            "git's hook `{name}` is run by `{program}`: not found"
+        ))
+        .hint(format!("install it, or take `{}` away", path.display()))
+        .into());
+    }
+    if there.iter().any(|(name, _)| *name == MESSAGE_HOOK) {
+        let subject = plan::subject(&checkout.pinned_version()?);
+        git.try_message(&format!("{subject}\n")).map_err(|error| {
+            Failure::failed(format!(
+                "git's hook `{MESSAGE_HOOK}` refuses the message of a release, `{subject}`"
+            ))
+            .caused_by(error)
+            .hint("let the hook take it")
+        })?;
+    }
+    let names: Vec<&str> = there.iter().map(|(name, _)| *name).collect();
+    Ok(if names.is_empty() { "none".to_owned() } else { names.join(", ") })
+}
+
+/// The program that a script names in its first line, if it is not there.
+fn missing_interpreter(script: &Path) -> Option<String> {
+    let text = std::fs::read(script).ok()?;
+    let line = text.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let line = String::from_utf8_lossy(line).into_owned();
+    let mut words = line.split_whitespace();
+    let program = Path::new(words.next()?);
+    if !program.exists() {
+        return Some(program.display().to_string());
+    }
+    let is_env = program.file_name().is_some_and(|name| name == "env");
+    let program = words.find(|word| !word.starts_with('-') && !word.contains('='));
+    let program = program.filter(|_| is_env)?;
+    let path = std::env::var_os("PATH")?;
+    let is_there = std::env::split_paths(&path).any(|dir| dir.join(program).exists());
+    (!is_there).then(|| program.to_owned())
+}
+
 /// What flox refuses to publish over.
-fn all_in_git(checkout: &Checkout) -> Result<String> {
+pub fn all_in_git(checkout: &Checkout) -> Result<String> {
     let untracked = checkout.git().untracked(&format!("{}/.flox", flox::DIR))?;
     if !untracked.is_empty() {
         return Err(Failure::failed(format!(
@@ -238,6 +326,26 @@ mod tests {
             assert!(remote_address(Some(url.to_owned())).is_ok(), "{url}");
         }
         assert!(remote_address(None).is_err());
+    }
+
+    #[test]
+    fn the_interpreter_of_a_script_is_looked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("hook");
+        for (line, missing) in [
+            ("#!/bin/sh", None),
+            ("#! /bin/sh -e", None),
+            ("#!/usr/bin/env sh", None),
+            ("#!/usr/bin/env -S A=b sh -e", None),
+            ("echo", None),
+            ("", None),
+            ("#!/no/such/sh -e", Some("/no/such/sh")),
+            ("#!/usr/bin/env no-such-sh", Some("no-such-sh")),
+            ("#!/usr/bin/env -S no-such-sh -e", Some("no-such-sh")),
+        ] {
+            std::fs::write(&script, format!("{line}\nexit 1\n")).unwrap();
+            assert_eq!(missing_interpreter(&script).as_deref(), missing, "{line}");
+        }
     }
 
     #[test]

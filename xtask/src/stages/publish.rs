@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::catalog::{self, Entry, Package};
+use super::preflight::{self, Need};
 use super::smoke::{self, Smoked};
 use super::{build, recover};
 use crate::args::{OrgArg, VariantArg};
@@ -41,7 +42,7 @@ pub struct Published {
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let org = args.org.resolve(checkout)?;
     let _lock = recover::start(checkout, "publish")?;
-    check_flox(checkout, org)?;
+    preflight::check(checkout, org, Need::PUBLISH)?;
     check_git(checkout)?;
     let smoked = smoke::build_and_smoke(checkout, args.variant.variants(), &args.smoke)?;
     report(checkout, &publish(checkout, &smoked, org)?);
@@ -180,23 +181,6 @@ pub fn report(checkout: &Checkout, published: &[Published]) {
     catalog::report_gaps(&entries, &checkout.config.catalog.systems);
 }
 
-/// Checks, before anything slow, that flox is here and somebody is logged in.
-pub fn check_flox(checkout: &Checkout, org: &str) -> Result<()> {
-    let flox = Flox::new(&checkout.root);
-    if flox.version()?.is_none() {
-        return Err(Failure::failed("command not found: `flox`")
-            .hint("install flox, or look at a release without it: `--dry-run`")
-            .into());
-    }
-    check_login(checkout, org)
-}
-
-/// Checks that FloxHub knows who is asking, today.
-pub fn check_login(checkout: &Checkout, org: &str) -> Result<()> {
-    let package = checkout.config.packages.first().map_or("dagster", |package| &package.name);
-    Flox::new(&checkout.root).check_login(&format!("{org}/{package}"))
-}
-
 /// Checks what `flox publish` asks of git, with the same questions.
 fn check_git(checkout: &Checkout) -> Result<()> {
     let git = checkout.git();
@@ -209,30 +193,18 @@ fn check_git(checkout: &Checkout) -> Result<()> {
         .hint("commit or stash it")
         .into());
     }
-    let untracked = git.untracked(&format!("{}/.flox", flox::DIR))?;
-    if !untracked.is_empty() {
-        return Err(Failure::failed(format!(
-            "expected every file of the Flox environment in git, found {} untracked",
-            untracked.join(", ")
-        ))
-        .hint("`git add` it, or ignore it")
-        .into());
-    }
+    preflight::all_in_git(checkout)?;
     let Some(branch) = git.branch()? else {
         return Err(Failure::failed("expected a branch, found a detached HEAD")
             .hint("`git switch main`, or in a workflow check out the branch by name")
             .into());
     };
-    let Some(upstream) = git.upstream()? else {
+    let Some(upstream) = preflight::upstream(checkout)? else {
         return Err(Failure::failed(format!("branch `{branch}` has no upstream"))
             .hint(format!("`git push --set-upstream {} {branch}`", checkout.config.git.remote))
             .into());
     };
-    if git.is_shallow()? {
-        return Err(Failure::failed("expected the whole history, found a shallow clone")
-            .hint("`git fetch --unshallow`, or `fetch-depth: 0` in a workflow")
-            .into());
-    }
+    preflight::whole_history(checkout)?;
     git.fetch(&checkout.config.git.remote)?;
     let unpushed = git.count_not_in("HEAD", &upstream)?;
     if unpushed > 0 {

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::interrupt;
 use crate::model::config::Variant;
 use crate::model::facts::Facts;
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, subject};
 use crate::model::version;
 use crate::smoke::Options;
 use crate::tools::edits::Edits;
@@ -183,11 +183,6 @@ fn check_source(checkout: &Checkout, plan: &Plan) -> Result<()> {
     Err(Failure::decision(format!("{version} is committed already, and {difference}"))
         .hint("find out from upstream which one is the release; what users have stays as it is")
         .into())
-}
-
-/// The first line of a release's commit.
-fn subject(version: &Version) -> String {
-    format!("dagster {version}")
 }
 
 /// Refuses to go on when the tracked files are not those that were built and smoked.
@@ -385,7 +380,7 @@ fn check_in_step_with_remote(checkout: &Checkout, branch: &str, version: &Versio
 /// Has the branch an upstream that has its last commit?
 fn is_pushed(checkout: &Checkout) -> Result<bool> {
     let git = checkout.git();
-    let Some(upstream) = git.upstream()? else { return Ok(false) };
+    let Some(upstream) = preflight::upstream(checkout)? else { return Ok(false) };
     Ok(git.count_not_in("HEAD", &upstream)? == 0)
 }
 

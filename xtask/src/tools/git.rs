@@ -1,10 +1,12 @@
 //! `git`, in one checkout.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use rustix::fs::Access;
 use xshell::{Shell, cmd};
 
 use super::command;
@@ -171,12 +173,12 @@ impl<'a> Git<'a> {
         Ok(list.lines().map(str::to_owned).collect())
     }
 
-    /// The upstream of the current branch, as `origin/main`.
+    /// The upstream of the current branch, as `refs/remotes/origin/main`, or `refs/heads/main`: it
+    /// can be a local branch.
     pub fn upstream(&self) -> Result<Option<String>> {
         let sh = self.sh;
         let upstream = "@{upstream}";
-        let ask = cmd!(sh, "git rev-parse --abbrev-ref --symbolic-full-name {upstream}");
-        command::read_if_any(ask, FATAL)
+        command::read_if_any(cmd!(sh, "git rev-parse --symbolic-full-name {upstream}"), FATAL)
     }
 
     pub fn is_shallow(&self) -> Result<bool> {
@@ -305,6 +307,28 @@ impl<'a> Git<'a> {
         let sh = self.sh;
         let tree = "HEAD^{tree}";
         command::read(cmd!(sh, "git commit-tree -S -m trial {tree}")).map(drop)
+    }
+
+    /// Those of the named hooks that git would run here.
+    pub fn hooks<'n>(&self, names: &[&'n str]) -> Result<Vec<(&'n str, PathBuf)>> {
+        let dir = self.git_path("hooks")?;
+        let there = names.iter().map(|name| (*name, dir.join(name)));
+        Ok(there.filter(|(_, path)| rustix::fs::access(path, Access::EXEC_OK).is_ok()).collect())
+    }
+
+    /// Asks the hook `commit-msg`, which is there, about a message. git has a command for that
+    /// since 2.36; an older one is not asked.
+    pub fn try_message(&self, message: &str) -> Result<()> {
+        let sh = self.sh;
+        let mut file = tempfile::NamedTempFile::new()?;
+        file.write_all(message.as_bytes())?;
+        let file = file.path();
+        let output = command::output(cmd!(sh, "git hook run commit-msg -- {file}"))?;
+        let words = output.stderr.trim();
+        if output.success() || words.contains("'hook' is not a git command") {
+            return Ok(());
+        }
+        bail!("{}: {words}", output.status_text())
     }
 
     /// Pushes the current branch and makes the remote's its upstream. Never forced.
