@@ -18,4 +18,6 @@ mod recovery;
 mod refusals;
 mod releases;
 mod scene;
+#[cfg(target_os = "linux")] // reads `/proc`
+mod secrets;
 mod transcripts;

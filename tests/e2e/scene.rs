@@ -30,8 +30,13 @@ impl Scene {
     }
 
     pub fn with_upstream_faults(faults: &[&str]) -> Self {
+        Self::with_upstream(shared().1, faults)
+    }
+
+    /// With another upstream than the one that the tests share.
+    pub fn with_upstream(upstream: &Path, faults: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("scene-").tempdir().unwrap();
-        let (source, upstream) = shared();
+        let source = source();
         let options = Options {
             orgs: vec![ORG.to_owned()],
             upstream_faults: faults.iter().map(|fault| (*fault).to_owned()).collect(),

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """A stand-in for upstream: GitHub's REST paths and archives, and a package index, on 127.0.0.1.
 
-    upstream.py prepare --work DIR [--real VERSION]
+    upstream.py prepare --work DIR [--real VERSION | --plant FILE]
     upstream.py serve --work DIR --log FILE [--port 0] [--until-eof] [--fault NAME]…
 
 `prepare` makes a real git repository with tags and a folder of real wheels: of the small upstream in
-tests/upstream, or rebuilt from the distributions of one real version that pip downloads. `serve` only
-reads them, so that many servers can share one directory. It says `listening on URL` and, with
+tests/upstream, or rebuilt from the distributions of one real version that pip downloads; what is planted
+is run by every `setup.py` and every package of the small one. `serve` only reads them, so that many servers can share one directory. It says `listening on URL` and, with
 `--until-eof`, ends with its stdin.
 
 Faults: github-403-rate-limit  github-500  index-500  archive-404  archive-truncated
-archive-corrupt  archive-hangs  moved-tag=TAG (the archive is of another commit than the API says)
+archive-corrupt  archive-hangs  log-headers  moved-tag=TAG (the archive is of another commit than the API says)
 """
 
 import argparse
@@ -60,13 +60,13 @@ def git(directory, *arguments, **options):
 # prepare
 
 
-def prepare(work, real):
+def prepare(work, real, planted):
     os.makedirs(os.path.join(work, "index"))
     git(work, "init", "--quiet", "--bare", "--initial-branch=master")
     if real:
         prepare_real(work, real)
     else:
-        prepare_small(work)
+        prepare_small(work, planted)
 
 
 def commit(work, tree, release):
@@ -77,11 +77,13 @@ def commit(work, tree, release):
     git(work, "tag", *annotate, version)
 
 
-def prepare_small(work):
+def prepare_small(work, planted):
     yanked = []
     for release in releases.RELEASES:
         with tempfile.TemporaryDirectory() as tree:
             releases.write_tree(release, tree)
+            if planted:
+                plant(planted, tree, release["version"])
             commit(work, tree, release)
             releases.write_ui(tree)
             names = release.get("index", releases.packages(release["version"]))
@@ -93,6 +95,15 @@ def prepare_small(work):
         git(work, "tag", tag)
     with open(os.path.join(work, "yanked.json"), "w", encoding="utf-8") as file:
         json.dump(yanked, file)
+
+
+def plant(planted, tree, version):
+    with open(planted, encoding="utf-8") as file:
+        text = file.read()
+    for name in releases.packages(version):
+        for where in ("setup.py", releases.module(name) + "/__init__.py"):
+            with open(os.path.join(tree, releases.PATHS[name], where), "a", encoding="utf-8") as file:
+                file.write("\n\n" + text)
 
 
 def build_wheel(work, tree, name, release):
@@ -219,6 +230,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_request(self, code="-", size="-"):
         with self.server.lock, open(self.server.log_file, "a", encoding="utf-8") as file:
             file.write("%s %s %s\n" % (self.command, self.path, int(code)))
+            if "log-headers" in self.server.faults:
+                file.writelines("    %s: %s\n" % header for header in self.headers.items())
 
     def answer(self, status, data, kind="application/json", **headers):
         self.send_response(status)
@@ -364,7 +377,9 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True)
     preparing = commands.add_parser("prepare")
     preparing.add_argument("--work", required=True)
-    preparing.add_argument("--real", metavar="VERSION")
+    source = preparing.add_mutually_exclusive_group()
+    source.add_argument("--real", metavar="VERSION")
+    source.add_argument("--plant", metavar="FILE")
     serving = commands.add_parser("serve")
     serving.add_argument("--work", required=True)
     serving.add_argument("--log", required=True)
@@ -373,7 +388,7 @@ def main():
     serving.add_argument("--fault", action="append", default=[])
     options = parser.parse_args()
     if options.command == "prepare":
-        prepare(options.work, options.real)
+        prepare(options.work, options.real, options.plant)
     else:
         try:
             serve(options)

@@ -61,23 +61,25 @@ pub enum Taken {
     Dropped,
 }
 
-/// Takes credentials out of the environment. Comes back when there are none in it; else this very
-/// process starts anew.
+/// Takes credentials out of the environment, and whatever is not needed by its name: people keep
+/// secrets under any. Comes back when there is none of it; else this very process starts anew.
 ///
 /// # Errors
 /// When that fails: nothing may run then.
-pub fn take_out(taken: Taken) -> Result<()> {
+pub fn take_out(taken: Taken, is_needed: impl Fn(&OsStr) -> bool) -> Result<()> {
     let variables = found();
-    if variables.is_empty() {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let unneeded: Vec<OsString> = names.filter(|name| !is_needed(name)).collect();
+    if variables.is_empty() && unneeded.is_empty() {
         return Ok(());
     }
     let mut args = std::env::args_os();
     let mut command = Command::new(this_program()?);
     command.arg0(args.next().unwrap_or_default());
-    for (name, _) in &variables {
+    for name in variables.iter().map(|(name, _)| name).chain(&unneeded) {
         command.env_remove(name);
     }
-    if taken == Taken::Kept {
+    if taken == Taken::Kept && !variables.is_empty() {
         let text = to_bytes(&variables);
         anyhow::ensure!(
             text.len() <= MOST_BYTES,

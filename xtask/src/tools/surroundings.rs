@@ -68,6 +68,19 @@ const GIT: Names = &[
     "PYENV_*",
     "PRE_COMMIT_*",
 ];
+/// What this program looks at itself, or is looked for in it by the libraries it is made of.
+const OWN: Names = &[
+    "XTASK_*",
+    "GITHUB_API_URL",
+    "GITHUB_SERVER_URL",
+    "GITHUB_OUTPUT",
+    "GITHUB_STEP_SUMMARY",
+    "CI",
+    "NO_COLOR",
+    "CLICOLOR*",
+    "COLORTERM",
+    "RUST_*",
+];
 const PIP: Names = &["PIP_*", "PYTHON*", "PYENV_*", "VIRTUAL_ENV"];
 const NIX: Names = &["NIX_*"];
 
@@ -95,14 +108,23 @@ impl Program {
     }
 
     fn is_given(self, name: &OsStr) -> bool {
-        let Some(name) = name.to_str() else { return false };
-        let is_meant = |known: &str| match known.strip_suffix('*') {
-            Some(start) => name.starts_with(start),
-            // Proxies are written either way.
-            None => name == known || known.ends_with("_PROXY") && name.to_uppercase() == known,
-        };
-        self.names().any(is_meant)
+        is_one_of(name, self.names())
     }
+}
+
+fn is_one_of(name: &OsStr, mut names: impl Iterator<Item = &'static str>) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    names.any(|known| match known.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        // Proxies are written either way.
+        None => name == known || known.ends_with("_PROXY") && name.to_uppercase() == known,
+    })
+}
+
+/// Is a variable for this program, or for any that it runs? What is not may be a secret, and what
+/// this program was started with can be read in `/proc` by whoever may.
+pub fn is_anyones(name: &OsStr) -> bool {
+    is_one_of(name, [EVERYWHERE, GIT, PIP, NIX, OWN].concat().into_iter())
 }
 
 /// Sets the environment of a command that was given none but single variables of its own.
@@ -156,6 +178,10 @@ mod tests {
             let given: Vec<Program> =
                 all.into_iter().filter(|program| program.is_given(name.as_ref())).collect();
             assert_eq!(given, expected, "{name}");
+            assert!(is_anyones(name.as_ref()) || expected.is_empty(), "{name}");
+        }
+        for (name, expected) in [("CI", true), ("XTASK_ALLOW_SKIP", true), ("MY_NOTE", false)] {
+            assert_eq!(is_anyones(name.as_ref()), expected, "{name}");
         }
     }
 
