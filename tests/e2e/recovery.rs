@@ -91,6 +91,21 @@ fn a_commit_that_is_made_and_fails() {
     goes_on(&scene, &RELEASE, "main");
 }
 
+/// What is in a commit is not put back as it was before: the next run would find neither.
+#[test]
+fn a_git_that_fails_after_the_commit() {
+    let scene = Scene::new();
+    let script = "case \"$*\" in *'HEAD^{tree}') @REAL@ log -1 --format=%s | grep -q '^dagster 1.12.2' \
+                  && exit 3;; esac; exec @REAL@ \"$@\"";
+    replace(&scene, "git", script);
+    let ran = scene.run(&RELEASE);
+    ran.expect_status(1);
+    assert!(!ran.stderr.contains("Restored"), "{}", ran.block());
+    fs::remove_file(scene.path("bin/git")).unwrap();
+    assert_eq!(scene.git(&["log", "--format=%s", "origin/main..main"]), "dagster 1.12.2");
+    goes_on(&scene, &RELEASE, "main");
+}
+
 #[test]
 fn journals_that_cannot_be_read() {
     let scene = Scene::new();

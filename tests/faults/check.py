@@ -172,8 +172,11 @@ def meet_all(points, made):
             free.put(world)
 
     bad = []
+    start = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(len(made)) as pool:
-        for found in pool.map(one, points):
+        for count, found in enumerate(pool.map(one, points), 1):
+            if count % 100 == 0:
+                print("%d of %d points after %.0f s" % (count, len(points), time.monotonic() - start), flush=True)
             for problem in found:
                 bad.append(problem)
                 print("NOT AS EXPECTED " + problem, flush=True)

@@ -4,7 +4,8 @@
 //! to git's own directory. Each file is then replaced by a rename, so it is whole at any moment.
 //! The journal goes away when the edits are kept or taken back; one that is found later was left by
 //! a run that was killed, and [`Edits::recover`] puts the files back. What somebody edited
-//! meanwhile is never written over.
+//! meanwhile is never written over, nor is what a commit has: it may have been made whatever was
+//! heard of it.
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -12,7 +13,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use xshell::Shell;
 
+use super::git::Git;
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::model::plan::{Change, Plan};
@@ -27,7 +30,8 @@ struct Entry {
     after: String,
 }
 
-/// Edits that are in the working tree and not decided on. Dropped undecided, they are taken back.
+/// Edits that are in the working tree and not decided on. Dropped undecided, they are taken back,
+/// unless they are committed.
 #[must_use]
 pub struct Edits {
     root: PathBuf,
@@ -55,8 +59,7 @@ impl Edits {
     /// Keeps the edits.
     pub fn keep(mut self) -> Result<()> {
         self.entries.clear();
-        fs::remove_file(&self.journal)
-            .with_context(|| format!("failed to remove `{}`", self.journal.display()))
+        remove_if_there(&self.journal)
     }
 
     /// Takes back what a run that was killed had left; `true` if there was something.
@@ -76,11 +79,10 @@ impl Edits {
             return Ok(false);
         };
         let edits = Self { root: checkout.root.clone(), journal, entries };
-        let paths = edits.entries.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>();
-        for path in &paths {
+        for path in edits.paths() {
             remove_if_there(&new_name(&checkout.root.join(path)))?;
         }
-        if !git.is_dirty(&paths)? {
+        if edits.are_in_git()? {
             // Killed before the first file or after the commit, or put back by hand.
             edits.keep()?;
             return Ok(false);
@@ -97,9 +99,21 @@ impl Edits {
             edits.leave();
             return Err(failure.into());
         }
-        ui::warning(format!("an earlier run was interrupted: putting {} files back", paths.len()));
+        let count = edits.entries.len();
+        ui::warning(format!("an earlier run was interrupted: putting {count} files back"));
         edits.restore()?;
         Ok(true)
+    }
+
+    fn paths(&self) -> Vec<&str> {
+        self.entries.iter().map(|entry| entry.path.as_str()).collect()
+    }
+
+    /// Are the files as the last commit has them?
+    fn are_in_git(&self) -> Result<bool> {
+        let sh = Shell::new()?;
+        sh.change_dir(&self.root);
+        Ok(!Git::new(&sh, &self.root).is_dirty(&self.paths())?)
     }
 
     /// What became of a file.
@@ -125,8 +139,7 @@ impl Edits {
                 Now::Edited => edited.push(entry.path),
             }
         }
-        fs::remove_file(&self.journal)
-            .with_context(|| format!("failed to remove `{}`", self.journal.display()))?;
+        remove_if_there(&self.journal)?;
         Ok(edited)
     }
 
@@ -176,6 +189,23 @@ impl Drop for Edits {
             entries: std::mem::take(&mut self.entries),
         };
         let count = edits.entries.len();
+        match edits.are_in_git() {
+            Ok(false) => {}
+            Ok(true) => {
+                if let Err(error) = edits.keep() {
+                    ui::warning(format!("{error:#}"));
+                }
+                return;
+            }
+            Err(error) => {
+                edits.leave();
+                ui::warning(format!(
+                    "failed to learn whether the Nix files are committed, and left them: \
+                     {error:#}; the next run looks again"
+                ));
+                return;
+            }
+        }
         match edits.restore() {
             Ok(edited) if edited.is_empty() => {
                 ui::step("Restored", format!("{count} files, as they were before"));

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::fs::Access;
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
 
 use super::command;
 
@@ -247,25 +247,35 @@ impl<'a> Git<'a> {
     /// Checks out an existing branch.
     pub fn switch(&self, branch: &str) -> Result<()> {
         let sh = self.sh;
-        command::read(cmd!(sh, "git switch --quiet {branch}"))
-            .with_context(|| format!("failed to switch to branch `{branch}`"))?;
-        Ok(())
+        self.switch_by(cmd!(sh, "git switch --quiet {branch}"), branch)
+            .with_context(|| format!("failed to switch to branch `{branch}`"))
     }
 
     /// Makes a branch from the current commit and checks it out.
     pub fn switch_to_new(&self, branch: &str) -> Result<()> {
         let sh = self.sh;
-        command::read(cmd!(sh, "git switch --quiet --no-track --create {branch}"))
-            .with_context(|| format!("failed to create branch `{branch}`"))?;
-        Ok(())
+        self.switch_by(cmd!(sh, "git switch --quiet --no-track --create {branch}"), branch)
+            .with_context(|| format!("failed to create branch `{branch}`"))
     }
 
     /// Makes a branch that follows the remote's of the same name and checks it out.
     pub fn switch_to_remote(&self, branch: &str, remote: &str) -> Result<()> {
         let sh = self.sh;
-        command::read(cmd!(sh, "git switch --quiet --create {branch} --track {remote}/{branch}"))
-            .with_context(|| format!("failed to switch to branch `{remote}/{branch}`"))?;
-        Ok(())
+        let switch = cmd!(sh, "git switch --quiet --create {branch} --track {remote}/{branch}");
+        self.switch_by(switch, branch)
+            .with_context(|| format!("failed to switch to branch `{remote}/{branch}`"))
+    }
+
+    /// What is committed next must not land elsewhere: it is looked at where one is afterwards.
+    fn switch_by(&self, switch: Cmd<'_>, branch: &str) -> Result<()> {
+        command::read(switch)?;
+        match self.branch()? {
+            Some(found) if found == branch => Ok(()),
+            found => {
+                let found = found.as_deref().unwrap_or("no branch");
+                bail!("git says that it did, and `{found}` is checked out")
+            }
+        }
     }
 
     /// Deletes a branch that has no commits of its own.
