@@ -43,7 +43,8 @@ impl<'a> Git<'a> {
     /// The branch that is checked out; `None` when HEAD is detached.
     pub fn branch(&self) -> Result<Option<String>> {
         let sh = self.sh;
-        command::read_if_any(cmd!(sh, "git symbolic-ref --quiet --short HEAD"), NO)
+        let found = command::read_if_any(cmd!(sh, "git symbolic-ref --quiet --short HEAD"), NO)?;
+        found.map(branch_name).transpose()
     }
 
     /// The commit that a revision names, as 40 hexadecimal digits.
@@ -453,6 +454,18 @@ fn lock_files_in(dir: &Path, is_deep: bool, found: &mut Vec<LockFile>) -> Result
 fn object_id(text: String) -> Result<String> {
     let is_id = [40, 64].contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
     anyhow::ensure!(is_id, "expected the id of an object from git, found `{text}`");
+    Ok(text)
+}
+
+/// What a branch can be called (`git check-ref-format`): one word.
+fn branch_name(text: String) -> Result<String> {
+    let is_name =
+        !text.is_empty() && !text.contains(|c: char| c.is_control() || " ~^:?*[\\".contains(c));
+    anyhow::ensure!(
+        is_name,
+        "expected the name of a branch from git, found `{}`",
+        text.escape_debug()
+    );
     Ok(text)
 }
 
