@@ -39,7 +39,7 @@ WAYS = ["before", "during", "after", "told", "interrupted", "fails", "fails afte
 
 # What happens at an operation on files: this program is killed before it, or it fails, as on a full disk.
 OPERATION_WAYS = ["killed", "full"]
-ERRORS = {"unlink": "EIO", "rmdir": "EIO", "flock": "ENOLCK", "fsync": "EIO"}
+ERRORS = {"unlink": "EIO", "unlinkat": "EIO", "rmdir": "EIO", "flock": "ENOLCK", "fsync": "EIO"}
 OPERATIONS = [
     "openat", "write", "pwrite64", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat",
     "symlink", "symlinkat", "link", "linkat", "fsync", "fdatasync", "ftruncate", "chmod", "fchmod", "flock"]

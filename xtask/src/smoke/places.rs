@@ -13,7 +13,10 @@
 //! bytes (`MAX_PATHNAME` of its `os_unix.c`), could not open Dagster's databases.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tempfile::{Builder, TempDir};
@@ -24,14 +27,51 @@ const SHORT: &str = "/tmp";
 /// The longest path, in bytes, below which databases are made. A probe's name, Dagster's
 /// directories, a run's id and `-journal` come to 150 bytes more, and names may be longer some day.
 const LONGEST: usize = 250;
+/// How often a directory's removal is tried, with a pause after each.
+const TRIES: usize = 3;
+const PAUSE: Duration = Duration::from_millis(100);
 /// What a probe's directory holds that explains a failure. The rest is made of links, or large.
 const TELLING: [&str; 2] = ["log", "dagster"];
 
 /// The directories of one run. They are removed with this value.
 pub struct Places {
-    scratch: TempDir,
+    scratch: Place,
     /// `None`: it could not be made, and is below the scratch directory.
-    short: Option<TempDir>,
+    short: Option<Place>,
+}
+
+/// A temporary directory that is removed with this value. What a probe started may write to it to
+/// the last, and a disk has bad moments: it is tried again, and said where it stays.
+struct Place(PathBuf);
+
+impl Place {
+    fn of(dir: TempDir) -> Self {
+        Self(dir.keep())
+    }
+
+    fn keep(mut self) -> PathBuf {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.0.as_os_str().is_empty() {
+            return;
+        }
+        let mut tries = 0;
+        while let Err(error) = fs::remove_dir_all(&self.0) {
+            tries += 1;
+            if error.kind() == ErrorKind::NotFound {
+                return;
+            }
+            if tries == TRIES {
+                ui::warning(format!("failed to remove `{}`: {error}", self.0.display()));
+                return;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
 }
 
 impl Places {
@@ -52,24 +92,24 @@ impl Places {
                 scratch.path().display()
             ));
         }
-        Ok(Self { scratch, short: short.ok() })
+        Ok(Self { scratch: Place::of(scratch), short: short.ok().map(Place::of) })
     }
 
     /// All directories: what must not be left.
     pub fn all(&self) -> Vec<&Path> {
-        self.short.iter().chain([&self.scratch]).map(TempDir::path).collect()
+        self.short.iter().chain([&self.scratch]).map(|place| place.0.as_path()).collect()
     }
 
     /// The scratch directory. Processes get to see its resolved path: a link on the way is not
     /// theirs to compare.
     pub fn scratch(&self) -> Result<PathBuf> {
-        resolved(self.scratch.path())
+        resolved(&self.scratch.0)
     }
 
     /// The directory for the probes' temporary files.
     pub fn temporary(&self) -> Result<PathBuf> {
         match &self.short {
-            Some(short) => resolved(short.path()),
+            Some(short) => resolved(&short.0),
             None => Ok(self.scratch()?.join("t")),
         }
     }
@@ -77,8 +117,7 @@ impl Places {
     /// Keeps what explains a failure, and returns where it is: in a directory of its own below
     /// `logs`, named after the tree, else where it is.
     pub fn keep(self, logs: Option<&Path>, tree: &str) -> PathBuf {
-        let scratch = self.scratch.path();
-        match logs.map(|logs| keep_in(logs, tree, scratch)) {
+        match logs.map(|logs| keep_in(logs, tree, &self.scratch.0)) {
             Some(Ok(kept)) => return kept,
             Some(Err(error)) => ui::warning(format!("{error:#}")),
             None => {}
