@@ -69,6 +69,38 @@ fn a_program_that_hangs() {
     assert_eq!(scene.state(), before);
 }
 
+/// git leaves its lock when it is told to end between making it and knowing of it.
+#[test]
+fn a_git_that_leaves_its_lock() {
+    let scene = Scene::new();
+    let lock = scene.clone_path(".git/refs/heads/release/1.9.lock");
+    let of_a_person = scene.clone_path(".git/refs/heads/theirs.lock");
+    let script = format!(
+        "case \"$*\" in 'switch '*' --create '*) mkdir -p \"$(dirname {lock})\"; echo >{lock}; {sleep};; \
+         *) exec @REAL@ \"$@\";; esac",
+        lock = lock.display(),
+        sleep = sleeps(&scene, 48115)
+    );
+    replace(&scene, "git", &script);
+    let before = scene.state();
+    let child = start(&scene, &["release", "1.9.12", "--accept-drift"]);
+    wait_for(&scene);
+    assert!(lock.exists());
+    signal(&child, "TERM");
+    let (status, said) = end(child);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("interrupted: `git switch "), "{said}");
+    assert!(!lock.exists() && !runs(48115), "{said}");
+    assert_eq!(scene.state(), before);
+
+    // One that was there before is not this run's.
+    fs::write(&of_a_person, "").unwrap();
+    let output = scene.run(&["release", "1.9.12", "--accept-drift"]);
+    output.expect_status(1);
+    assert!(output.stderr.contains("git's own lock"), "{}", output.block());
+    assert!(of_a_person.exists());
+}
+
 /// flox heeds SIGINT alone, and what it started may heed nothing.
 #[test]
 fn a_flox_that_does_not_end() {

@@ -13,10 +13,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use xshell::Shell;
 
+use super::git::Git;
 use crate::checkout::Checkout;
 use crate::failure::Failure;
-use crate::ui;
+use crate::{interrupt, ui};
 
 /// Not named like a lock of git's.
 const FILE: &str = "xtask-running.json";
@@ -26,6 +28,9 @@ const FILE: &str = "xtask-running.json";
 pub struct Lock {
     file: Arc<File>,
     path: PathBuf,
+    root: PathBuf,
+    /// Seconds since 1970 (UTC).
+    since: u64,
     killed_since: Option<u64>,
 }
 
@@ -58,24 +63,41 @@ impl Lock {
             since: now(),
             step: String::new(),
         };
+        let (root, since) = (checkout.root.clone(), holder.since);
         write(&file, &holder).with_context(|| format!("failed to write `{}`", path.display()))?;
         let of_steps = Arc::clone(&file);
         ui::on_step(move |step| {
             // It only tells others; a full disk stops something else.
             let _ = write(&of_steps, &Holder { step: step.to_owned(), ..holder.clone() });
         });
-        Ok(Self { file, path, killed_since: killed.map(|holder| holder.since) })
+        let killed_since = killed.map(|holder| holder.since);
+        Ok(Self { file, path, root, since, killed_since })
     }
 
     /// When the run before this one started (seconds since 1970), if it was killed.
     pub fn killed_since(&self) -> Option<u64> {
         self.killed_since
     }
+
+    /// A git that is told to end while it makes a lock of its own leaves it.
+    fn remove_those_of_git(&self) -> Result<()> {
+        let sh = Shell::new()?;
+        sh.change_dir(&self.root);
+        let git = Git::new(&sh, &self.root);
+        let left = git.lock_files()?.into_iter().filter(|file| file.since >= self.since);
+        let mut left = left.filter(|_| git.runs() == Some(false));
+        left.try_for_each(|file| file.remove())
+    }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         ui::on_step(|_| {});
+        if interrupt::is_set()
+            && let Err(error) = self.remove_those_of_git()
+        {
+            ui::warning(format!("failed to look for what git left: {error:#}"));
+        }
         // In this order: whoever has opened the file by now sees that it is no longer that one.
         let _ = std::fs::remove_file(&self.path);
         let _ = self.file.unlock();
