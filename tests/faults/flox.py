@@ -36,7 +36,7 @@ def known(state):
 
 def build(state, attributes):
     built = known(state)
-    index = os.path.join(state, "index")
+    index = os.path.join(state, "index-%d" % os.getpid())  # a git that is killed leaves its lock beside it
     env = {**os.environ, "GIT_INDEX_FILE": index}
     for command in (["git", "read-tree", "HEAD"], ["git", "add", "--update", "."]):
         subprocess.run(command, check=True, env=env)

@@ -141,6 +141,8 @@ class World:
             shutil.rmtree(path)
             shutil.copytree(self.before / path.name, path, symlinks=True)
         shutil.rmtree(self.dir / "state/catalog", ignore_errors=True)
+        for left in (self.dir / "state").glob("index-*"):
+            left.unlink()
         for entry in (self.dir / "tmp").iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
