@@ -152,6 +152,8 @@ ALONE = {
     # the run that has no end is not seen to start, so nobody ends it, and the daemon leaves it
     "events of runs cannot be read": {
         "run events", "captured logs", "failing run", "materialize an asset", "terminate a run", "backfill"},
+    # the daemon launched it
+    "terminating does nothing": {"terminate a run", "backfill"},
     "no process executes a step": {"launch a run", "asset materialize", "job execute", "sys.executable"},
     "no step is executed in the run's process": LAUNCHED - {"launch a run"} | {"temporary instance"},
     "run list raises": {"run list", "instance migrate"},
