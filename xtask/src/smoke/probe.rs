@@ -1,9 +1,11 @@
 //! What a probe is: its name, what it runs, and what it found.
 
+use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use super::budget::Budget;
 use crate::interrupt;
@@ -69,19 +71,22 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Runs and times a probe. What kept it from running is a finding, too, but not that this
-    /// program was told to end: what is missing then is missing for that.
+    /// Runs and times a probe. What kept it from running is a finding, too, a fault of its own
+    /// included, which must not cost what the others found; but not that this program was told to
+    /// end: what is missing then is missing for that.
     pub fn run(name: impl Into<String>, probe: impl FnOnce() -> Checked) -> Self {
         let name = name.into();
         let start = Instant::now();
-        let outcome = match probe() {
-            Ok(Ok(found)) => Outcome::Passed(found),
-            _ if interrupt::is_set() => Outcome::Interrupted,
-            Ok(Err(findings)) => Outcome::Failed(findings),
-            Err(error) => {
-                Outcome::Failed(vec![Finding::new(&name, "it to run", format!("{error:#}"))])
-            }
-        };
+        let checked = catch_unwind(AssertUnwindSafe(probe));
+        let outcome =
+            match checked.unwrap_or_else(|panic| Err(anyhow!("a panic: {}", words(&*panic)))) {
+                Ok(Ok(found)) => Outcome::Passed(found),
+                _ if interrupt::is_set() => Outcome::Interrupted,
+                Ok(Err(findings)) => Outcome::Failed(findings),
+                Err(error) => {
+                    Outcome::Failed(vec![Finding::new(&name, "it to run", format!("{error:#}"))])
+                }
+            };
         Self { name, took: start.elapsed(), outcome }
     }
 
@@ -175,6 +180,12 @@ impl<'a> Job<'a> {
     }
 }
 
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +195,18 @@ mod tests {
         let probe = Probe::run("x", || anyhow::bail!("no such file"));
         let Outcome::Failed(findings) = probe.outcome else { panic!("it passed") };
         assert_eq!(findings[0].to_string(), "x: expected it to run, found no such file");
+    }
+
+    #[test]
+    fn a_probe_that_panics_is_a_finding() {
+        for (say, expected) in [(0, "a panic: no 7"), (1, "a panic: index out of bounds")] {
+            let probe = Probe::run("x", || match say {
+                0 => panic!("no {}", 7),
+                _ => panic!("index out of bounds"),
+            });
+            let Outcome::Failed(findings) = probe.outcome else { panic!("it passed") };
+            assert_eq!(findings[0].to_string(), format!("x: expected it to run, found {expected}"));
+        }
     }
 
     #[test]

@@ -119,16 +119,20 @@ impl Facts {
         let run = known.runs.first().context("no run is known")?;
         let schedule = selector::of(json!({ "name": "every_minute" }));
         let variables = json!({ "run": run, "schedule": schedule });
-        let mut data = ask(server, "what is on the instance", FACTS, &variables)?;
-        let state = &mut data["instigationStateOrError"];
-        let tick = state["ticks"][0].take();
-        Ok(Self {
-            state: state["id"].take(),
+        Ok(Self::of(&ask(server, "what is on the instance", FACTS, &variables)?))
+    }
+
+    /// Null where the answer has no such thing, as for the tick of a schedule that never ran.
+    fn of(data: &Value) -> Self {
+        let state = &data["instigationStateOrError"];
+        let tick = &state["ticks"][0];
+        Self {
+            state: state["id"].clone(),
             tick: tick["tickId"].clone(),
             tick_timestamp: tick["timestamp"].as_f64().map_or(Value::Null, |at| json!(at as i64)),
-            repository: data["repositoriesOrError"]["nodes"][0]["id"].take(),
-            snapshot: data["runOrError"]["pipelineSnapshotId"].take(),
-        })
+            repository: data["repositoriesOrError"]["nodes"][0]["id"].clone(),
+            snapshot: data["runOrError"]["pipelineSnapshotId"].clone(),
+        }
     }
 }
 
@@ -280,5 +284,36 @@ fn not_found(value: &Value) -> Option<String> {
         },
         Value::Array(items) => items.iter().find_map(not_found),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_instance_has_not_is_null() {
+        for data in [
+            json!(null),
+            json!("no such luck"),
+            json!({ "instigationStateOrError": { "id": "x", "ticks": [] } }),
+            json!({ "repositoriesOrError": { "nodes": [] }, "instigationStateOrError": [] }),
+            json!({ "repositoriesOrError": [], "instigationStateOrError": { "ticks": ["x"] } }),
+        ] {
+            let facts = Facts::of(&data);
+            let values = [facts.repository, facts.snapshot, facts.tick, facts.tick_timestamp];
+            assert!(values.iter().all(Value::is_null), "{data}");
+        }
+        let facts = Facts::of(&json!({
+            "instigationStateOrError":
+                { "id": "state", "ticks": [{ "tickId": "7", "timestamp": 1.7 }] },
+            "repositoriesOrError": { "nodes": [{ "id": "repository" }] },
+            "runOrError": { "pipelineSnapshotId": "snapshot" },
+        }));
+        let found =
+            [facts.state, facts.tick, facts.tick_timestamp, facts.repository, facts.snapshot];
+        let expected = ["state", "7", "1", "repository", "snapshot"];
+        let words = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        assert_eq!(found.each_ref().map(words), expected);
     }
 }
