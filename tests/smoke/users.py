@@ -110,7 +110,7 @@ BREAKS = {
     "migrations raise": (
         insert("dagster/_core/storage/runs/sqlite/sqlite_run_storage.py", "SqliteRunStorage.upgrade"),
         "instance migrate", LUCK),
-    "no templates of projects": (no_templates, "project scaffold", "status 1"),
+    "no templates of projects": (no_templates, "project scaffold", "my-project/pyproject.toml"),
     "no run without a home": (insert("dagster/_cli/utils.py", "_get_temporary_instance"), "temporary instance", LUCK),
     "run list raises": (insert("dagster/_cli/run.py", "run_list_command"), "run list", LUCK),
     "debug export raises": (insert("dagster/_cli/debug.py", "export_command"), "debug export", LUCK),

@@ -1,5 +1,6 @@
 //! What the commands of each probe are, and what they must have said and left.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Result, bail};
@@ -43,13 +44,25 @@ pub const STEPS: [Step; 8] = [
     ("sensor list", |_| vec![list("sensor")], check_sensors),
     (
         "instance migrate",
-        |_| vec![json!({ "older": OLDER }), args(&["instance", "migrate"]), args(&["run", "list"])],
+        |_| {
+            vec![
+                json!({ "older": OLDER }),
+                revisions(),
+                args(&["instance", "migrate"]),
+                revisions(),
+                args(&["run", "list"]),
+            ]
+        },
         check_migrated,
     ),
 ];
 
 fn args(words: &[&str]) -> Value {
     json!({ "args": words })
+}
+
+fn revisions() -> Value {
+    json!({ "revisions": true })
 }
 
 fn list(what: &str) -> Value {
@@ -126,15 +139,37 @@ fn check_sensors(_: &Home, said: &[String]) -> Result<String> {
 }
 
 fn check_migrated(home: &Home, said: &[String]) -> Result<String> {
-    let [_, migrated, runs] = said else { bail!("expected 3 outputs, found {}", said.len()) };
+    let [_, older, migrated, newer, runs] = said else {
+        bail!("expected 5 outputs, found {}", said.len())
+    };
     let Some((before, after)) = migrated.split_once("Running migration:") else {
         let found = format!("`{}`", migrated.trim());
         bail!(Finding::new("`dagster instance migrate`", "`Running migration:`", found));
     };
     check_schema("instance migrate", before, Revision::Older)?;
     check_schema("instance migrate", after, Revision::Latest)?;
+    let latest = after.lines().find_map(|line| line.trim().strip_prefix("latest: "));
+    let count = check_databases("before", older, OLDER)?;
+    check_databases("after", newer, latest.unwrap_or_default())?;
     check_said("run list", runs, &format!("Run: {}", home.run))?;
-    Ok(format!("from {OLDER}, and the run is still listed"))
+    Ok(format!("{count} databases from {OLDER}, and the run is still listed"))
+}
+
+/// Checks what the databases say themselves of their revisions; says how many there are.
+fn check_databases(when: &str, said: &str, expected: &str) -> Result<usize> {
+    let line = said.lines().find(|line| line.starts_with('{')).unwrap_or_default();
+    let found: BTreeMap<String, String> = serde_json::from_str(line)?;
+    let what = format!("databases {when} `dagster instance migrate`");
+    if found.len() < STORAGES {
+        let names: Vec<&str> = found.keys().map(String::as_str).collect();
+        bail!(Finding::new(what, format!("at least {STORAGES}"), format!("`{}`", names.join(" "))));
+    }
+    let other = found.iter().filter(|(_, revision)| *revision != expected);
+    let other: Vec<String> = other.map(|(file, revision)| format!("{file}: {revision}")).collect();
+    if !other.is_empty() {
+        bail!(Finding::new(what, format!("`{expected}`"), format!("`{}`", other.join(", "))));
+    }
+    Ok(found.len())
 }
 
 /// Checks the revision of each storage.
@@ -162,6 +197,20 @@ fn check_schema(what: &str, said: &str, expected: Revision) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_database_is_migrated() {
+        let check = |said: &str| {
+            let said = format!("{said}\na warning\n");
+            check_databases("after", &said, "b").map_err(|finding| finding.to_string())
+        };
+        assert_eq!(check(r#"{"i.db": "b", "r.db": "b", "s.db": "b"}"#).unwrap(), 3);
+        let found = check(r#"{"i.db": "b", "r.db": "a", "s.db": ""}"#).unwrap_err();
+        let what = "databases after `dagster instance migrate`";
+        assert_eq!(found, format!("{what}: expected `b`, found `r.db: a, s.db: `"));
+        let found = check(r#"{"i.db": "b"}"#).unwrap_err();
+        assert_eq!(found, format!("{what}: expected at least 3, found `i.db`"));
+    }
 
     #[test]
     fn each_storage_has_its_revision() {

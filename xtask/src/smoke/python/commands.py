@@ -2,16 +2,19 @@
 has imported it: starting that is most of what such a command costs.
 
 A step: `log`, where its stdout and stderr go (`LOG.out` and `LOG.err`), `args`, the command's, and `unset`, a
-variable that it does not get. One with
-`older`, a revision of Alembic's, makes the databases of `$DAGSTER_HOME` those that a Dagster of that time
-had made. `done.json` gets a list of what came of each, after each: `status` and `seconds`."""
+variable that it does not get. One with `older`, a revision of Alembic's, makes the databases of `$DAGSTER_HOME`
+those that a Dagster of that time had made; one with `revisions` says which revision each of them has, as they
+say themselves: what `dagster instance migrate` prints is that of the events' for all. `done.json` gets a list of what came of each, after each: `status` and `seconds`."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import sys
 import time
 import traceback
 from importlib.metadata import distribution
+from urllib.parse import quote
 
 (main,) = [
     entry.load()
@@ -49,6 +52,21 @@ def older(revision):
                 connection.execute(forget, {"name": name})
 
 
+def revisions(home):
+    found = {}
+    for folder, _, files in os.walk(home):
+        for name in files:
+            if name.endswith(".db"):
+                path = os.path.join(folder, name)
+                with contextlib.closing(sqlite3.connect("file:%s?mode=ro" % quote(path), uri=True)) as database:
+                    try:
+                        rows = database.execute("SELECT version_num FROM alembic_version").fetchall()
+                    except sqlite3.OperationalError as error:
+                        rows = [(str(error),)]
+                found[os.path.relpath(path, home)] = " ".join(row[0] for row in rows)
+    return found
+
+
 def run(step):
     for stream, suffix in [(1, ".out"), (2, ".err")]:
         file = os.open(step["log"] + suffix, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -57,6 +75,8 @@ def run(step):
         os.environ.pop(step.get("unset", ""), None)
         if "older" in step:
             older(step["older"])
+        elif "revisions" in step:
+            print(json.dumps(revisions(os.environ["DAGSTER_HOME"])))
         else:
             sys.argv = ["dagster", *step["args"]]
             sys.exit(main())
