@@ -91,6 +91,44 @@ fn a_commit_that_is_made_and_fails() {
     goes_on(&scene, &RELEASE, "main");
 }
 
+/// git, killed while it switches: some files are the other branch's, one is gone, a new one is there.
+#[test]
+fn a_switch_that_was_cut_short() {
+    const MAINTENANCE: [&str; 3] = ["release", "1.9.12", "--accept-drift"];
+    let scene = Scene::new();
+    scene.run(&MAINTENANCE).expect_status(0);
+    let new = scene.clone_path("nix/of-main-only");
+    fs::write(&new, "new\n").unwrap();
+    scene.git(&["add", "nix/of-main-only"]);
+    scene.git(&["commit", "--quiet", "--message=Something else"]);
+    scene.git(&["push", "--quiet"]);
+    let away = r#"{"home":"main","branch":"release/1.9","made":false}"#;
+    let gone = scene.clone_path("nix/separate/dagster.nix");
+    for (at, other) in [("release/1.9", "main"), ("main", "release/1.9")] {
+        scene.git(&["switch", "--quiet", at]);
+        fs::write(scene.clone_path(".git/xtask-away.json"), away).unwrap();
+        let text = scene.git(&["show", &format!("{other}:{FILE}")]);
+        fs::write(scene.clone_path(FILE), format!("{text}\n")).unwrap();
+        fs::remove_file(&gone).unwrap();
+        if other == "main" {
+            fs::write(&new, "new\n").unwrap();
+        }
+        goes_on(&scene, &MAINTENANCE, "release/1.9");
+
+        // What is neither's is a person's.
+        scene.git(&["switch", "--quiet", at]);
+        fs::write(scene.clone_path(".git/xtask-away.json"), away).unwrap();
+        fs::write(scene.clone_path(FILE), "theirs").unwrap();
+        fs::remove_file(&gone).unwrap();
+        scene.run(&MAINTENANCE).expect_status(1);
+        assert_eq!(fs::read_to_string(scene.clone_path(FILE)).unwrap(), "theirs");
+        assert!(!gone.exists());
+        scene.git(&["restore", "nix"]);
+        let _ = fs::remove_file(scene.clone_path(".git/xtask-away.json"));
+        scene.git(&["switch", "--quiet", "main"]);
+    }
+}
+
 /// What is in a commit is not put back as it was before: the next run would find neither.
 #[test]
 fn a_git_that_fails_after_the_commit() {

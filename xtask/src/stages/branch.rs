@@ -151,12 +151,25 @@ impl Away {
     fn come_back(&self, checkout: &Checkout) -> Result<()> {
         let Self { home, branch, made } = self;
         let git = checkout.git();
-        if git.branch()?.as_ref() == Some(branch) {
-            git.switch(home)?;
+        let remote = &checkout.config.git.remote;
+        let now = git.branch()?;
+        if now.as_ref() == Some(branch) {
+            // A git that was ended half way is in its own way.
+            git.switch(home).or_else(|error| match git.undo_half_switch(home) {
+                Ok(true) => git.switch(home),
+                _ => Err(error),
+            })?;
             ui::step("Switching", format!("back to `{home}`"));
         }
-        let is_there =
-            *made && git.find_branch(branch, &checkout.config.git.remote)? == BranchAt::Local;
+        let at = git.find_branch(branch, remote)?;
+        if now.as_ref() == Some(home) {
+            match at {
+                BranchAt::Local => git.undo_half_switch(branch)?,
+                BranchAt::Remote => git.undo_half_switch(&format!("{remote}/{branch}"))?,
+                BranchAt::Nowhere => true,
+            };
+        }
+        let is_there = *made && at == BranchAt::Local;
         if is_there && git.commit_of(branch)? == git.commit_of(home)? {
             git.delete_merged_branch(branch)?;
         }

@@ -267,6 +267,40 @@ impl<'a> Git<'a> {
             .with_context(|| format!("failed to switch to branch `{remote}/{branch}`"))
     }
 
+    /// Undoes what a switch between the last commit and another one had done when it was cut short:
+    /// files are as the other has them, or gone. `false`: something else was changed as well, which
+    /// is somebody's, and nothing was touched.
+    pub fn undo_half_switch(&self, other: &str) -> Result<bool> {
+        let sh = self.sh;
+        let lines = |cmd| -> Result<Vec<String>> {
+            Ok(command::read(cmd)?.lines().map(str::to_owned).collect())
+        };
+        let changed = lines(cmd!(sh, "git diff --no-renames --name-only HEAD"))?;
+        let paths = &changed;
+        if !changed.is_empty() {
+            let known = "--diff-filter=d"; // what is gone can be had again
+            let diff = cmd!(sh, "git diff --no-renames --name-only {known} {other} -- {paths...}");
+            if !lines(diff)?.is_empty() {
+                return Ok(false);
+            }
+        }
+        let added = "--diff-filter=A";
+        for path in lines(cmd!(sh, "git diff --no-renames --name-only {added} HEAD {other}"))? {
+            let (file, blob) = (self.root.join(&path), format!("{other}:{path}"));
+            let is_there = file.is_file()
+                && command::read(cmd!(sh, "git hash-object -- {path}"))?
+                    == command::read(cmd!(sh, "git rev-parse {blob}"))?;
+            if is_there {
+                std::fs::remove_file(&file)
+                    .with_context(|| format!("failed to remove `{}`", file.display()))?;
+            }
+        }
+        if !changed.is_empty() {
+            command::read(cmd!(sh, "git restore --source HEAD --staged --worktree -- {paths...}"))?;
+        }
+        Ok(true)
+    }
+
     /// What is committed next must not land elsewhere: it is looked at where one is afterwards.
     fn switch_by(&self, switch: Cmd<'_>, branch: &str) -> Result<()> {
         command::read(switch)?;
