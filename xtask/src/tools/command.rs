@@ -69,11 +69,11 @@ pub fn read(cmd: Cmd<'_>) -> Result<String> {
 }
 
 /// [`read`], of a command that has a status for "there is none": `None` then. Any other failure is
-/// no such answer.
+/// no such answer; nor is status 1 with words about it, with which every program fails.
 pub fn read_if_any(cmd: Cmd<'_>, nothing: i32) -> Result<Option<String>> {
     let text = cmd.to_string();
     let output = run(cmd, None, LIMIT)?;
-    if output.status == Some(nothing) {
+    if output.status == Some(nothing) && (nothing != 1 || output.stderr.trim().is_empty()) {
         return Ok(None);
     }
     succeeded(&text, output).map(Some)
@@ -216,5 +216,24 @@ impl Collected {
         let _ = self.end.recv_timeout(AFTER_THE_END);
         let bytes = self.bytes.lock().map(|bytes| bytes.clone()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use xshell::{Shell, cmd};
+
+    use super::*;
+
+    #[test]
+    fn a_failure_is_no_absence() {
+        let sh = Shell::new().unwrap();
+        let ask = |script: &str, nothing| read_if_any(cmd!(sh, "sh -c {script}"), nothing);
+        assert_eq!(ask("echo main", 1).unwrap().as_deref(), Some("main"));
+        assert_eq!(ask("exit 1", 1).unwrap(), None);
+        assert_eq!(ask("echo no such >&2; exit 128", 128).unwrap(), None);
+        for script in ["echo a fault >&2; exit 1", "exit 3", "kill -9 $$"] {
+            assert!(ask(script, 1).is_err(), "{script}");
+        }
     }
 }
