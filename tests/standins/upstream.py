@@ -6,11 +6,12 @@
 
 `prepare` makes a real git repository with tags and a folder of real wheels: of the small upstream in
 tests/upstream, or rebuilt from the distributions of one real version that pip downloads; what is planted
-is run by every `setup.py` and every package of the small one. `serve` only reads them, so that many servers can share one directory. It says `listening on URL` and, with
-`--until-eof`, ends with its stdin.
+is run by every `setup.py` and every package of the small one. `serve` only reads them, so that many servers
+can share one directory. It says `listening on URL` and, with `--until-eof`, ends with its stdin.
 
 Faults: github-403-rate-limit  github-500  index-500  archive-404  archive-truncated
-archive-corrupt  archive-hangs  log-headers  moved-tag=TAG (the archive is of another commit than the API says)
+archive-corrupt  archive-hangs  log-headers (each request's, too)  moved-tag=TAG (the archive is of another
+commit than the API says)
 """
 
 import argparse

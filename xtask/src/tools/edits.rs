@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use xshell::Shell;
 
 use super::git::Git;
 use crate::checkout::Checkout;
@@ -111,9 +110,7 @@ impl Edits {
 
     /// Are the files as the last commit has them?
     fn are_in_git(&self) -> Result<bool> {
-        let sh = Shell::new()?;
-        sh.change_dir(&self.root);
-        Ok(!Git::new(&sh, &self.root).is_dirty(&self.paths())?)
+        Git::asked_at(&self.root, |git| Ok(!git.is_dirty(&self.paths())?))
     }
 
     /// What became of a file.

@@ -40,6 +40,13 @@ impl<'a> Git<'a> {
         Self { sh, root }
     }
 
+    /// Asks in a directory, for who has no checkout at hand, as when a value is dropped.
+    pub fn asked_at<T>(root: &Path, ask: impl FnOnce(&Git<'_>) -> Result<T>) -> Result<T> {
+        let sh = Shell::new()?;
+        sh.change_dir(root);
+        ask(&Git::new(&sh, root))
+    }
+
     /// The branch that is checked out; `None` when HEAD is detached.
     pub fn branch(&self) -> Result<Option<String>> {
         let sh = self.sh;

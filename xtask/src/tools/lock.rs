@@ -13,7 +13,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use xshell::Shell;
 
 use super::git::Git;
 use crate::checkout::Checkout;
@@ -81,12 +80,11 @@ impl Lock {
 
     /// A git that is told to end while it makes a lock of its own leaves it.
     fn remove_those_of_git(&self) -> Result<()> {
-        let sh = Shell::new()?;
-        sh.change_dir(&self.root);
-        let git = Git::new(&sh, &self.root);
-        let left = git.lock_files()?.into_iter().filter(|file| file.since >= self.since);
-        let mut left = left.filter(|_| git.runs() == Some(false));
-        left.try_for_each(|file| file.remove())
+        Git::asked_at(&self.root, |git| {
+            let left = git.lock_files()?.into_iter().filter(|file| file.since >= self.since);
+            let mut left = left.filter(|_| git.runs() == Some(false));
+            left.try_for_each(|file| file.remove())
+        })
     }
 }
 
