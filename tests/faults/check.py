@@ -5,10 +5,13 @@
     tests/faults/check.py all              # every call of a program, and every operation on files, in every way;
                                            # of those that come again in the same words the first and the last
     tests/faults/check.py all --only push  # those with a word in them
+    tests/faults/check.py all --on-main    # a release on the branch that is checked out
+    tests/faults/check.py again            # each call and operation of the run that goes on after a first fault,
+                                           # in one way, for first faults that leave different things
     tests/faults/check.py list             # what is called and done, and nothing else
 
 Each point is one release of 1.9.12 of both variants (on a maintenance branch, so that the checkout is away from
-its own) with one fault, and the same command again. In the end everything must be as after a release without a
+its own; with --on-main it is of 1.12.2) with one fault, and the same command again. In the end everything must be as after a release without a
 fault: one commit, pushed; each package in the catalog once, from that commit; the branch as before and the
 tree clean; no lock, file or process left. git is real, and what is built was built once by a rehearsal. flox and
 pip answer from scripts, and the smoke test has one probe, so that a point takes seconds. Operations on files
@@ -82,24 +85,30 @@ class Operation:
         return status, said, wrong
 
 
-def attempt(world, point):
-    """A release with a fault, and the same command again; what is not as expected, as a text."""
+def attempt(world, faults):
+    """A release with a fault, as many times as there are faults, and the same command again; what is not as
+    expected, as a text."""
     world.reset()
-    first, said, problems = point.meet(world)
-    left = world.quiet()
-    second, again = world.release()
-    if left:
-        problems.append("processes after the fault: %s" % left)
-    if second != 0:
-        problems.append("status %s" % second)
-    if TOKEN in said + again:
+    problems, runs = [], []
+    for fault in faults:
+        status, said, wrong = fault.meet(world)
+        runs.append(("%s: `%s`" % (fault.way, fault.text[:140]), status, said))
+        problems += wrong
+        left = world.quiet()
+        if left:
+            problems.append("processes after the fault: %s" % left)
+    status, said = world.release()
+    runs.append(("again", status, said))
+    if status != 0:
+        problems.append("status %s" % status)
+    if any(TOKEN in said for _, _, said in runs):
         problems.append("the token is in what it said")
     problems += world.problems()
     if not problems:
         return []
-    return ["%s: `%s` (status %s, then %s):\n  %s\n  first: %s\n  again: %s" % (
-        point.way, point.text[:140], first, second, "\n  ".join(problems),
-        said.strip()[-600:].replace("\n", "\n    "), again.strip()[-900:].replace("\n", "\n    "))]
+    told = ["%s (status %s): %s" % (what, status, said.strip()[-900:].replace("\n", "\n    "))
+            for what, status, said in runs]
+    return ["%s\n  %s" % ("\n  ".join(problems), "\n  ".join(told))]
 
 
 def kind(point):
@@ -110,21 +119,21 @@ def kind(point):
     return " ".join(words[:1] + [word for word in words[1:3] if "/" not in word])
 
 
-def chosen(calls, operations, options):
-    """The points, of those that are asked for."""
+def every(calls, operations):
+    """Each call and operation in every way, of those in the same words the first and the last."""
     first = {text: number for number, text in reversed(list(enumerate(calls, 1)))}
     last = {text: number for number, text in enumerate(calls, 1)}
     ends = {*first.values(), *last.values()}
     points = [Call(number, text, way) for number, text in enumerate(calls, 1) for way in WAYS if number in ends]
-    points += [Operation(*operation, way) for operation in operations for way in OPERATION_WAYS]
-    points = [point for point in points if options.only in point.text and options.way in ("", point.way)]
-    if options.what == "all":
-        return points
-    # Of each kind the last, in one way, all of them in turn.
-    kinds = {kind(point): point.text for point in points}
+    return points + [Operation(*operation, way) for operation in operations for way in OPERATION_WAYS]
+
+
+def one_of_each_kind(points):
+    """Of each kind the last, in one way, all of them in turn."""
+    kinds = {kind(point): point.text for point, in points}
     picked = []
     for place, (name, text) in enumerate(kinds.items()):
-        ways = {point.way: point for point in points if point.text == text and kind(point) == name}
+        ways = {point.way: (point,) for point, in points if point.text == text and kind(point) == name}
         picked.append(list(ways.values())[place % len(ways)])
     return picked
 
@@ -146,16 +155,54 @@ def worlds(count, template):
         yield made
 
 
-def survey(world):
-    """The calls and the operations of a release."""
-    world.reset()
+def survey(world, *faults):
+    """The calls and the operations of a release, after others with these faults."""
+    def start():
+        world.reset()
+        for fault in faults:
+            fault.meet(world)
+            world.quiet()
+
+    start()
     world.release()
     calls = world.calls()
     if not shutil.which("strace"):
         return calls, []
-    world.reset()
+    start()
     world.release(tracing=world.trace("-e", "trace=" + ",".join("?" + name for name in OPERATIONS)))
     return calls, world.operations()
+
+
+# Words of calls that a first fault is met at, and the way: what it leaves is different each time.
+FIRST = [
+    ("git switch", "during"), ("flox build", "before"), ("flox build", "after"), ("git commit", "before"),
+    ("git commit", "after"), ("git push", "after"), ("flox publish", "after"), ("flox publish", "fails after"),
+]
+
+
+def in_recovery(world, calls):
+    """Pairs of faults: one that leaves something, and one in the run that goes on, at each of its calls and
+    operations, in one way, all of them in turn."""
+    pairs = []
+    for words, way in FIRST:
+        number, text = next((number, text) for number, text in enumerate(calls, 1) if text.startswith(words))
+        first = Call(number, text, way)
+        by_text = {}
+        for point in every(*survey(world, first)):
+            by_text.setdefault((type(point), point.text), []).append(point)
+        pairs += [(first, ways[place % len(ways)]) for place, ways in enumerate(by_text.values())]
+    return pairs
+
+
+def chosen(world, calls, operations, options):
+    """The points that are asked for: each of them the faults of runs that follow each other."""
+    if options.what == "again":
+        points = in_recovery(world, calls)
+    else:
+        points = [(point,) for point in every(calls, operations)]
+    points = [faults for faults in points
+              if options.only in faults[-1].text and options.way in ("", faults[-1].way)]
+    return one_of_each_kind(points) if options.what == "short" else points
 
 
 def meet_all(points, made):
@@ -185,9 +232,10 @@ def meet_all(points, made):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("what", nargs="?", choices=["short", "all", "list"], default="short")
+    parser.add_argument("what", nargs="?", choices=["short", "all", "again", "list"], default="short")
     parser.add_argument("--only", default="", metavar="WORD")
     parser.add_argument("--way", default="", choices=["", *WAYS, *OPERATION_WAYS])
+    parser.add_argument("--on-main", action="store_true", help="a release on the branch that is checked out")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--rehearsal", metavar="DIR", help="one that was kept, instead of a new one")
     options = parser.parse_args()
@@ -195,7 +243,7 @@ def main():
     subprocess.run(build, cwd=ROOT, check=True)
     subprocess.run([*build, "--features", "one-probe", "--bin", "xtask-faults"], cwd=ROOT, check=True)
     start = time.monotonic()
-    template = Template(options.rehearsal)
+    template = Template(*(("1.12.2", "main") if options.on_main else ("1.9.12", "release/1.9")), options.rehearsal)
     try:
         with worlds(options.jobs, template) as made:
             calls, operations = survey(made[0])
@@ -204,7 +252,7 @@ def main():
             if options.what == "list":
                 print("\n".join(calls + [text for _, _, text in operations]))
                 return 0
-            points = chosen(calls, operations, options)
+            points = chosen(made[0], calls, operations, options)
             bad = meet_all(points, made)
     finally:
         template.close()

@@ -16,9 +16,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "target/debug/xtask-faults"
-VERSION = "1.9.12"
-BRANCH = "release/1.9"
-COMMAND = ["release", VERSION]
 TOKEN = "flox_pat_faults"
 
 # The tool's own calls are counted, in the order that they come in; what those call is let through.
@@ -62,10 +59,10 @@ def run(*command, **options):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8", **options).stdout.strip()
 
 
-def rehearse():
+def rehearse(version):
     """A rehearsal that is kept: its directory."""
     said = subprocess.run(
-        [ROOT / "target/debug/xtask", "rehearse", VERSION, "--keep"],
+        [ROOT / "target/debug/xtask", "rehearse", version, "--keep"],
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8")
     if said.returncode:
         sys.exit("the rehearsal failed:\n" + said.stderr[-2000:])
@@ -73,17 +70,19 @@ def rehearse():
 
 
 class Template:
-    """A rehearsal that was kept: an upstream to serve, what was built, and the commit that came of it."""
+    """A rehearsal of a version that was kept: an upstream to serve, what was built, and the commit that came of
+    it, on the branch that the release of this version is on."""
 
-    def __init__(self, kept=None):
+    def __init__(self, version, branch, kept=None):
+        self.version, self.branch = version, branch
         self.is_ours = kept is None
-        self.dir = Path(kept) if kept else rehearse()
+        self.dir = Path(kept or rehearse(version))
         self.origin = self.dir / "origin.git"
         links = (self.dir / "clone/flox").glob("result-*")
         paths = {link.name[len("result-"):]: os.readlink(link) for link in links if link.is_symlink()}
-        nix = run("git", "-C", self.origin, "rev-parse", BRANCH + ":nix")
+        nix = run("git", "-C", self.origin, "rev-parse", branch + ":nix")
         self.built = {"nix": nix, "paths": {name: path for name, path in paths.items() if not name.endswith(("-log", "-dist"))}}
-        self.base = run("git", "-C", self.origin, "rev-parse", BRANCH + "~1")
+        self.base = run("git", "-C", self.origin, "rev-parse", branch + "~1")
         self.server = subprocess.Popen(
             [sys.executable, ROOT / "tests/standins/upstream.py", "serve", "--until-eof", "--port", "0",
              "--work", self.dir, "--log", self.dir / "log"],
@@ -104,7 +103,8 @@ class World:
         self.dir, self.template = directory, template
         self.clone, self.origin = directory / "clone", directory / "origin.git"
         run("git", "clone", "--quiet", "--bare", template.origin, self.origin)
-        run("git", "-C", self.origin, "update-ref", "-d", "refs/heads/" + BRANCH)
+        if template.branch != "main":
+            run("git", "-C", self.origin, "update-ref", "-d", "refs/heads/" + template.branch)
         run("git", "-C", self.origin, "update-ref", "refs/heads/main", template.base)
         run("git", "clone", "--quiet", self.origin, self.clone)
         for key, value in [("user.name", "Faults"), ("user.email", "faults@example.invalid"),
@@ -155,7 +155,7 @@ class World:
             (self.dir / name).unlink(missing_ok=True)
         with open(self.dir / "said", "w+b") as said:
             tool = subprocess.Popen(
-                [*tracing, TOOL, *COMMAND], cwd=self.clone, env=self.env, stdin=subprocess.DEVNULL, stdout=said,
+                [*tracing, TOOL, "release", self.template.version], cwd=self.clone, env=self.env, stdin=subprocess.DEVNULL, stdout=said,
                 stderr=said, start_new_session=True)
             try:
                 if way == "hangs":
@@ -229,15 +229,18 @@ class World:
 
     def published(self):
         """What of the remote and the catalog is not as after a release without a fault."""
-        commit = self.git("rev-parse", BRANCH, at=self.origin)
+        base, branch = self.template.base, self.template.branch
+        commit = self.git("rev-parse", branch, at=self.origin)
         in_catalog = {}
         for path in (self.dir / "state/catalog").glob("*/*.json"):
             publications = json.loads(path.read_text())["publications"]
             in_catalog[path.stem] = [publication["rev"] for publication in publications]
         return differences({
-            "remote's main": (self.template.base, self.git("rev-parse", "main", at=self.origin)),
-            "commits": ("dagster " + VERSION, self.git("log", "--format=%s", "main.." + BRANCH, at=self.origin)),
-            "tree of nix": (self.template.built["nix"], self.git("rev-parse", BRANCH + ":nix", at=self.origin)),
+            "remote's main": (commit if branch == "main" else base, self.git("rev-parse", "main", at=self.origin)),
+            "commits": (
+                "dagster " + self.template.version,
+                self.git("log", "--format=%s", "%s..%s" % (base, branch), at=self.origin)),
+            "tree of nix": (self.template.built["nix"], self.git("rev-parse", branch + ":nix", at=self.origin)),
             "catalog": ({name: [commit] for name in self.template.built["paths"]}, in_catalog),
         })
 
@@ -248,9 +251,9 @@ class World:
         left = [name for name in left if name.startswith(".git/") or name.endswith(".new")]
         return self.published() + differences({
             "branch": ("main", self.git("rev-parse", "--abbrev-ref", "HEAD")),
-            "main": (self.template.base, self.git("rev-parse", "main")),
             "tree": ("", self.git("status", "--porcelain")),
-            "local branch": (self.git("rev-parse", BRANCH, at=self.origin), self.git("rev-parse", BRANCH)),
+            **{"local %s" % branch: (self.git("rev-parse", branch, at=self.origin), self.git("rev-parse", branch))
+               for branch in {"main", self.template.branch}},
             "processes": ([], self.quiet()),
             "temporary files": ([], sorted(path.name for path in (self.dir / "tmp").iterdir())),
             "files": ([], left),
