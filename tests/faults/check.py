@@ -11,11 +11,11 @@
     tests/faults/check.py list             # what is called and done, and nothing else
 
 Each point is one release of 1.9.12 of both variants (on a maintenance branch, so that the checkout is away from
-its own; with --on-main it is of 1.12.2) with one fault, and the same command again. In the end everything must be as after a release without a
-fault: one commit, pushed; each package in the catalog once, from that commit; the branch as before and the
-tree clean; no lock, file or process left. git is real, and what is built was built once by a rehearsal. flox and
-pip answer from scripts, and the smoke test has one probe, so that a point takes seconds. Operations on files
-are met with strace; without it they are left out, which is said.
+its own; with --on-main it is of 1.12.2) with one fault, and the same command again. In the end everything must
+be as after a release without a fault: one commit, pushed; each package in the catalog once, from that commit;
+the branch as before and the tree clean; no lock, file or process left. git is real, and what is built was built
+once by a rehearsal. flox and pip answer from scripts, and the smoke test has one probe, so that a point takes
+seconds. Operations on files are met with strace; without it they are left out, which is said.
 
 Exit status 1 if a point is not as expected; the last lines say which.
 """

@@ -155,8 +155,8 @@ class World:
             (self.dir / name).unlink(missing_ok=True)
         with open(self.dir / "said", "w+b") as said:
             tool = subprocess.Popen(
-                [*tracing, TOOL, "release", self.template.version], cwd=self.clone, env=self.env, stdin=subprocess.DEVNULL, stdout=said,
-                stderr=said, start_new_session=True)
+                [*tracing, TOOL, "release", self.template.version], cwd=self.clone, env=self.env,
+                stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
             try:
                 if way == "hangs":
                     while tool.poll() is None and not self.met():
