@@ -631,7 +631,7 @@ fn a_configuration_with_an_unknown_key() {
                    |
                 24 | archive_bites = 1
                    | ^^^^^^^^^^^^^
-                unknown field `archive_bites`, expected `archive_bytes` or `archive_entries`
+                unknown field `archive_bites`, expected one of `archive_bytes`, `archive_entries`, `archive_depth`, `archive_name_bytes`
         "#]],
     );
 }

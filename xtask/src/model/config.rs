@@ -54,8 +54,24 @@ struct PythonEntry {
 pub struct Limits {
     /// Bytes that a source may unpack to.
     pub archive_bytes: u64,
-    /// Entries that a source archive may hold.
+    /// Entries that a source archive may hold, and directories that they are in.
     pub archive_entries: u64,
+    /// Directories that an entry of it may be below.
+    #[serde(default = "archive_depth")]
+    pub archive_depth: usize,
+    /// Bytes that the names in it, and what links point to, may have together.
+    #[serde(default = "archive_name_bytes")]
+    pub archive_name_bytes: u64,
+}
+
+/// For a `release.toml` from before there was this limit, of a branch for maintenance.
+fn archive_depth() -> usize {
+    100
+}
+
+/// As [`archive_depth`].
+fn archive_name_bytes() -> u64 {
+    64_000_000
 }
 
 /// Budgets of the smoke test, and what it lets through.

@@ -198,10 +198,13 @@ pub fn fetch(checkout: &Checkout, url: &str) -> Result<Archive> {
 /// Reads an archive within the limits of `release.toml`.
 pub fn open(checkout: &Checkout, stream: impl std::io::Read) -> Result<Archive> {
     let limits = checkout.config.limits;
-    archive::read(
-        stream,
-        &archive::Limits { bytes: limits.archive_bytes, entries: limits.archive_entries },
-    )
+    let limits = archive::Limits {
+        bytes: limits.archive_bytes,
+        entries: limits.archive_entries,
+        depth: limits.archive_depth,
+        names: limits.archive_name_bytes,
+    };
+    archive::read(stream, &limits)
 }
 
 fn quoted(names: &[String]) -> String {

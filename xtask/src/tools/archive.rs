@@ -22,6 +22,10 @@ use crate::model::sri::Sri;
 const BLOCK: usize = 512;
 /// More than this in one extended header is no file name.
 const LONGEST_HEADER: u64 = 1 << 20;
+/// Bytes of a path, or of what a link points to: `PATH_MAX` of Linux, less its NUL.
+const LONGEST_PATH: usize = 4095;
+/// Bytes of one name that file systems have room for (`NAME_MAX`).
+const LONGEST_NAME: usize = 255;
 /// Contents up to this many bytes stay in memory.
 const IN_MEMORY: usize = 32 << 20;
 
@@ -30,7 +34,12 @@ const IN_MEMORY: usize = 32 << 20;
 pub struct Limits {
     /// Bytes, unpacked.
     pub bytes: u64,
+    /// Headers, and directories that are only on the way to others.
     pub entries: u64,
+    /// Directories within each other.
+    pub depth: usize,
+    /// Bytes of all names, and of all that links point to.
+    pub names: u64,
 }
 
 /// An archive that was read to its end.
@@ -76,16 +85,12 @@ pub fn read(stream: impl Read, limits: &Limits) -> Result<Archive> {
         contents: SpooledTempFile::new(IN_MEMORY),
         written: 0,
         commit: None,
+        limits: *limits,
+        kept: Kept::default(),
     };
-    let mut entries = 0;
     let mut extended = Extended::default();
     while let Some(header) = reader.header()? {
-        entries += 1;
-        ensure!(
-            entries <= limits.entries,
-            "the archive has more than {} entries, the limit of `release.toml`",
-            limits.entries
-        );
+        reader.kept.entry(limits)?;
         if !reader.extension(&header, &mut extended)? {
             reader.entry(&header, std::mem::take(&mut extended))?;
         }
@@ -187,6 +192,37 @@ struct Reader<R> {
     /// Bytes in `contents`.
     written: u64,
     commit: Option<String>,
+    limits: Limits,
+    kept: Kept,
+}
+
+/// How much of an archive is kept in memory.
+#[derive(Default)]
+struct Kept {
+    entries: u64,
+    names: u64,
+}
+
+impl Kept {
+    fn entry(&mut self, limits: &Limits) -> Result<()> {
+        self.entries += 1;
+        ensure!(
+            self.entries <= limits.entries,
+            "the archive has more than {} entries, the limit of `release.toml`",
+            limits.entries
+        );
+        Ok(())
+    }
+
+    fn name(&mut self, name: &[u8], limits: &Limits) -> Result<()> {
+        self.names += name.len() as u64;
+        ensure!(
+            self.names <= limits.names,
+            "the names in the archive have more than {} bytes, the limit of `release.toml`",
+            limits.names
+        );
+        Ok(())
+    }
 }
 
 impl<R: Read> Reader<R> {
@@ -218,6 +254,9 @@ impl<R: Read> Reader<R> {
                 for field in PaxExtensions::new(&data) {
                     let field = field.context("the archive has a malformed extended header")?;
                     match field.key_bytes() {
+                        key if is_of_sparse_files(key) => {
+                            bail!("an extended header is of a sparse file: expected whole ones")
+                        }
                         b"path" => extended.path = Some(field.value_bytes().to_vec()),
                         b"linkpath" => extended.link = Some(field.value_bytes().to_vec()),
                         b"size" => {
@@ -232,9 +271,20 @@ impl<R: Read> Reader<R> {
                 let data = self.data(header)?;
                 for field in PaxExtensions::new(&data) {
                     let field = field.context("the archive has a malformed extended header")?;
-                    if field.key_bytes() == b"comment" {
-                        self.commit =
-                            field.value().ok().filter(|text| is_commit(text)).map(Into::into);
+                    match field.key_bytes() {
+                        b"comment" => {
+                            self.commit =
+                                field.value().ok().filter(|text| is_commit(text)).map(Into::into);
+                        }
+                        // What holds for every entry from here on, which no archive of git's says
+                        // and not every reader heeds.
+                        key if matches!(key, b"path" | b"linkpath" | b"size")
+                            || is_of_sparse_files(key) =>
+                        {
+                            let key = key.escape_ascii();
+                            bail!("a global extended header has a `{key}` for all entries")
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -246,8 +296,16 @@ impl<R: Read> Reader<R> {
     /// Reads one entry and puts it into the tree.
     fn entry(&mut self, header: &Header, extended: Extended) -> Result<()> {
         let path = extended.path.unwrap_or_else(|| header.path_bytes().into_owned());
-        let shown = path.escape_ascii().to_string();
         let link = extended.link.or_else(|| header.link_name_bytes().map(|link| link.into_owned()));
+        for path in [Some(&path), link.as_ref()].into_iter().flatten() {
+            let (length, start) = (path.len(), path[..path.len().min(60)].escape_ascii());
+            ensure!(
+                length <= LONGEST_PATH,
+                "the archive has a path of {length} bytes, `{start}…`: expected at most \
+                 {LONGEST_PATH}"
+            );
+        }
+        let shown = path.escape_ascii().to_string();
         let header_size = || header.entry_size().context("a header has no size");
         let item = match header.entry_type() {
             // Archives from before POSIX mark a directory by the slash alone.
@@ -260,7 +318,10 @@ impl<R: Read> Reader<R> {
                 Item::File(self.spool(mode, size)?)
             }
             EntryType::Symlink => match link {
-                Some(target) if !target.is_empty() && !target.contains(&0) => Item::Symlink(target),
+                Some(target) if !target.is_empty() && !target.contains(&0) => {
+                    self.kept.name(&target, &self.limits)?;
+                    Item::Symlink(target)
+                }
                 _ => bail!("entry `{shown}` is a symbolic link to nowhere"),
             },
             EntryType::Link => {
@@ -299,9 +360,23 @@ impl<R: Read> Reader<R> {
             !is_top || matches!(item, Item::Directory { .. }),
             "expected a directory at the top, found `{shown}`, which is none"
         );
+        ensure!(
+            parents.len() <= self.limits.depth,
+            "entry `{shown}` is below {} directories: expected at most {}, the limit of \
+             `release.toml`",
+            parents.len(),
+            self.limits.depth
+        );
         let mut items = &mut self.tree;
         for parent in parents {
-            let next = items.entry(parent.to_vec()).or_insert_with(unnamed_directory);
+            let next = match items.entry(parent.to_vec()) {
+                Slot::Occupied(slot) => slot.into_mut(),
+                Slot::Vacant(slot) => {
+                    self.kept.entry(&self.limits)?;
+                    self.kept.name(parent, &self.limits)?;
+                    slot.insert(unnamed_directory())
+                }
+            };
             let Item::Directory { items: below, .. } = next else {
                 bail!(
                     "entry `{shown}` passes through `{}`, which is no directory",
@@ -312,6 +387,7 @@ impl<R: Read> Reader<R> {
         }
         match (items.entry(name.to_vec()), item) {
             (Slot::Vacant(slot), item) => {
+                self.kept.name(name, &self.limits)?;
                 slot.insert(item);
             }
             (Slot::Occupied(mut slot), Item::Directory { .. }) => match slot.get_mut() {
@@ -379,6 +455,10 @@ fn names(path: &[u8]) -> Result<Vec<&[u8]>> {
         "entry `{shown}` escapes the archive's top directory"
     );
     ensure!(names.iter().all(|name| nar::is_name(name)), "entry `{shown}` has an impossible name");
+    ensure!(
+        names.iter().all(|name| name.len() <= LONGEST_NAME),
+        "entry `{shown}` has a name of more than {LONGEST_NAME} bytes, which no file system has"
+    );
     Ok(names)
 }
 
@@ -393,6 +473,12 @@ fn find(tree: &Directory, names: &[&[u8]]) -> Option<File> {
         Item::File(file) => Some(*file),
         _ => None,
     }
+}
+
+/// Has a key of an extended header to do with how GNU tar (`GNU.sparse.major`, …) or Solaris' tar
+/// leaves out what a file has zeros for?
+fn is_of_sparse_files(key: &[u8]) -> bool {
+    key.starts_with(b"GNU.sparse.") || key.starts_with(b"SUN.holesdata")
 }
 
 fn is_commit(text: &str) -> bool {

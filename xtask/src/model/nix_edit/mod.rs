@@ -14,6 +14,7 @@
 //! comments may name it.
 
 mod agreement;
+mod derived;
 mod edit_lists;
 mod file;
 mod hash;

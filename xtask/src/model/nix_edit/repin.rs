@@ -5,16 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use rnix::ast::{self, Expr, HasEntry as _};
+use rnix::ast;
 use rnix::{NodeOrToken, SyntaxKind};
 use rowan::ast::AstNode as _;
 
 use super::file::{NixFile, Scope};
 use super::pins::Pins;
 use super::scope::Piece;
-use super::sources::{Code, Literal, Sources};
+use super::sources::{Literal, Sources};
 use super::survey::{HashPin, PypiCall, SourceCall, Survey, TAG_PREFIX};
-use super::{python, syntax};
+use super::{derived, python, syntax};
 use crate::failure::Failure;
 use crate::model::config::is_python;
 use crate::model::facts::PypiPin;
@@ -44,7 +44,7 @@ pub(super) fn repin(
     edit.set_names()?;
     edit.set_python(&pins.python)?;
     edit.check_foreign()?;
-    edit.check_other_hashes()?;
+    edit.check_derived()?;
     edit.check_nothing_left()?;
     let edited = edit.apply();
     check_result(&edited, scope, pins)?;
@@ -262,52 +262,22 @@ impl Edit<'_> {
         Ok(())
     }
 
-    /// Any other set with a hash must not follow our version either.
-    fn check_other_hashes(&self) -> Result<(), Failure> {
-        for (file, set) in self.sources().all::<ast::AttrSet>() {
-            let Some((name, offset)) = self.unmanaged_hash(file, &set) else { continue };
-            let follows = set.syntax().descendants().filter_map(Expr::cast).any(|expr| {
-                let is_name = matches!(expr, Expr::Ident(_) | Expr::Select(_));
-                is_name
-                    && self
-                        .sources()
-                        .text(&Code { file, expr })
-                        .is_ok_and(|text| text.literals().any(|literal| self.changes(literal)))
-            });
-            if follows {
-                return Err(Failure::failed(format!(
-                    "expected only hashes that the tool knows beside a version that changes, \
-                     found `{name}` at `{}`",
-                    self.sources().place(file, offset)
-                ))
-                .hint("what it is of would change and the hash would not"));
-            }
-        }
-        Ok(())
-    }
-
-    /// The first hash in a set that this edit has no value for, and where it is.
-    fn unmanaged_hash(&self, file: usize, set: &ast::AttrSet) -> Option<(String, usize)> {
-        let bound =
-            set.attrpath_values().filter_map(|binding| syntax::keys(binding.attrpath())?.pop());
-        let inherited = set
-            .inherits()
-            .flat_map(|inherit| inherit.attrs())
-            .filter_map(|attr| syntax::key(&attr));
-        bound.chain(inherited).filter(|name| is_hash_name(name)).find_map(|name| {
-            let text = self
-                .sources()
-                .attribute(file, set.syntax(), &name)
-                .ok()
-                .flatten()
-                .and_then(|code| self.sources().text(&code).ok());
-            let managed = text
-                .as_ref()
-                .and_then(|text| text.literal())
-                .is_some_and(|literal| self.texts.contains_key(literal));
-            let offset = syntax::bindings_of(set, &name).first().copied();
-            (!managed).then(|| (name, offset.unwrap_or_else(|| syntax::start(set.syntax()))))
-        })
+    /// What is made from the source must not have a hash: that would stay.
+    fn check_derived(&self) -> Result<(), Failure> {
+        let changes = derived::Changes {
+            is_managed: &|literal| self.texts.contains_key(literal),
+            changes: &|literal| self.changes(literal),
+        };
+        let Some(stale) = derived::find(self.sources(), &changes) else { return Ok(()) };
+        Err(Failure::failed(format!(
+            "expected only hashes that the tool knows of what changes, found `{}` at `{}`, of what \
+             is made from `{}`",
+            stale.name, stale.place, stale.follows
+        ))
+        .hint(
+            "the old one would be built again: make it from something with a version of its own, \
+             or keep it in a file that is not bumped",
+        ))
     }
 
     /// The old version must not stand anywhere in the code that stays.
@@ -363,12 +333,6 @@ impl Edit<'_> {
 /// A hash that already says the right thing stays in its spelling.
 fn spelled(hash: &HashPin, new: Sri) -> String {
     if hash.value == new { hash.literal.text.clone() } else { new.to_string() }
-}
-
-fn is_hash_name(name: &str) -> bool {
-    matches!(name, "hash" | "sha256" | "sha512" | "sha1" | "md5")
-        || name.ends_with("Hash")
-        || name.ends_with("Sha256")
 }
 
 /// Is this string the value of `name`, or the first argument of `runCommand`?

@@ -78,7 +78,7 @@ pub(super) struct Refused {
 }
 
 /// What a name is bound by.
-enum Bound {
+pub(super) enum Bound {
     /// A `let` or `rec` set.
     Scope(SyntaxNode),
     /// An argument of a function.
@@ -278,7 +278,7 @@ impl Sources {
     }
 
     /// The file that a package argument is called from: same directory first, else the only one.
-    fn file_of_package(&self, from: usize, package: &str) -> Option<Code> {
+    pub fn file_of_package(&self, from: usize, package: &str) -> Option<Code> {
         let stem = |path: &str| {
             let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
             match name.strip_suffix(".nix")? {
@@ -313,7 +313,12 @@ impl Sources {
         let Expr::PathRel(path) = syntax::unparenthesised(innermost.argument()?) else {
             return None;
         };
-        let wanted = joined(directory(&self.0[from].path), &path.syntax().text().to_string());
+        self.file_at(from, &path.syntax().text().to_string())
+    }
+
+    /// The expression of the file, or of the directory's, that a relative path names.
+    pub fn file_at(&self, from: usize, path: &str) -> Option<Code> {
+        let wanted = joined(directory(&self.0[from].path), path);
         let file = self.0.iter().position(|source| {
             source.path == wanted || source.path == format!("{wanted}/default.nix")
         })?;
@@ -397,7 +402,7 @@ fn excerpt(expr: &Expr) -> String {
 }
 
 /// Finds the binder of a name by walking outwards. `inherit name` starts outside of its set.
-fn bound(ident: &ast::Ident, name: &str, inherited: bool) -> Bound {
+pub(super) fn bound(ident: &ast::Ident, name: &str, inherited: bool) -> Bound {
     let mut outside = !inherited;
     for node in ident.syntax().ancestors().skip(1) {
         let binds = syntax::entries(&node).any(|entry| match entry {

@@ -301,3 +301,86 @@ fn only_the_values_change_whatever_the_layout() {
         assert_eq!(repin(&after, &scope, &old).unwrap(), before, "layout {seed}");
     }
 }
+
+/// One expression beside a fetch of upstream's source, `src`, and its `version`.
+fn beside_the_source(expression: &str) -> Result<Vec<NixFile>, Failure> {
+    let source = format!(
+        "{{ lib, fetchFromGitHub, fetchurl, fetchYarnDeps, runCommand, stdenv, rustPlatform, pkgs }}:\n\
+         rec {{\n  version = \"1.12.1\";\n  src = fetchFromGitHub {{\n    owner = \"dagster-io\";\n    \
+         repo = \"dagster\";\n    rev = version;\n    hash = \"{OLD_SOURCE}\";\n  }};\n}}\n"
+    );
+    let beside = format!(
+        "{{ dagster-src, dagster, lib, fetchurl, fetchYarnDeps, runCommand, stdenv, rustPlatform, pkgs, outside }}:\n\
+         let\n  source = import ./dagster-src.nix {{ }};\n  inherit (source) version src;\n  other = \
+         fetchurl {{ url = \"https://example.org\"; hash = \"{OTHER}\"; }};\nin\n{expression}\n"
+    );
+    let files = [("dagster-src.nix", source), ("dagster.nix", "{ src }: { inherit src; }".into())];
+    let mut files: Vec<NixFile> =
+        files.into_iter().map(|(path, text)| NixFile { path: path.to_owned(), text }).collect();
+    files.push(NixFile { path: "beside.nix".to_owned(), text: beside });
+    repin(&files, &scope(), &pins("1.9.12", SOURCE, WHEEL))
+}
+
+const OTHER: &str = "sha256-pQpattmS9VmO3ZIQUFn66az8GSmB4IvYhTTCFn6SUmo=";
+
+#[test]
+fn a_hash_of_what_is_made_from_the_source_is_refused() {
+    for expression in [
+        "fetchYarnDeps { yarnLock = \"${src}/js/yarn.lock\"; hash = \"HASH\"; }",
+        "fetchYarnDeps { yarnLock = src + \"/js/yarn.lock\"; sha256 = \"HASH\"; }",
+        "pkgs.fetchNpmDeps { inherit src; hash = \"HASH\"; }",
+        "pkgs.fetchNpmDeps { inherit (source) src; hash = \"HASH\"; }",
+        "pkgs.fetchNpmDeps { src = dagster-src; hash = \"HASH\"; }",
+        "pkgs.fetchNpmDeps { src = dagster-src.src; hash = \"HASH\"; }",
+        "pkgs.fetchNpmDeps { src = outside.src; hash = \"HASH\"; }",
+        "pkgs.fetchNpmDeps { inherit (outside) src; hash = \"HASH\"; }",
+        "pkgs.fetchNpmDeps { src = with source; src; hash = \"HASH\"; }",
+        "pkgs.fetchNpmDeps { src = with source; x; hash = \"HASH\"; }",
+        "rustPlatform.fetchCargoVendor { src = if true then src else other; hash = \"HASH\"; }",
+        "rustPlatform.buildRustPackage { inherit src version; cargoHash = \"HASH\"; }",
+        "rustPlatform.buildRustPackage (finalAttrs: { inherit src; x = finalAttrs.src; cargoHash = \"HASH\"; })",
+        "stdenv.mkDerivation (finalAttrs: { inherit src; d = fetchYarnDeps { yarnLock = \"${finalAttrs.src}/y\"; hash = \"HASH\"; }; })",
+        "pkgs.buildNpmPackage (self: { a = source.src; npmDeps = fetchYarnDeps { x = self.a; hash = \"HASH\"; }; })",
+        "runCommand \"lock\" { outputHash = \"HASH\"; outputHashMode = \"flat\"; } \"cp ${src}/x $out\"",
+        "runCommand \"lock\" ({ inherit src; } // lib.optionalAttrs true { outputHash = \"HASH\"; }) \"\"",
+        "let common = { outputHash = \"HASH\"; }; in runCommand \"lock\" (common // { inherit src; }) \"\"",
+        "(runCommand \"lock\" { } \"cp ${src}/x $out\").overrideAttrs (_: { outputHash = \"HASH\"; })",
+        "dagster.overrideAttrs (old: { outputHash = \"HASH\"; })",
+        "let mk = from: hash: fetchYarnDeps { yarnLock = from; inherit hash; }; in mk src \"HASH\"",
+        "let mk = { src, hash }: fetchYarnDeps { inherit src hash; }; in mk { inherit src; hash = \"HASH\"; }",
+        "let h = \"HASH\"; in fetchYarnDeps { yarnLock = src; hash = h; }",
+        "fetchYarnDeps { yarnLock = import ./dagster.nix { }; hash = \"HASH\"; }",
+        "fetchYarnDeps { yarnLock = ((((src)))); hash = lib.fakeHash; }",
+        "fetchYarnDeps { yarnLock = a.b.c; hash = \"HASH\"; a.b.c = src; }",
+        "rustPlatform.importCargoLock { lockFile = \"${src}/Cargo.lock\"; outputHashes = { \"x-1\" = \"HASH\"; }; }",
+        "rustPlatform.importCargoLock { lockFile = \"${src}/Cargo.lock\"; outputHashes.\"x-1\" = \"HASH\"; }",
+        "stdenv.mkDerivation { nativeBuildInputs = [ dagster ]; outputHash = \"HASH\"; }",
+        "import <nix/fetchurl.nix> { url = \"https://example.org/${version}\"; hash = \"HASH\"; }",
+    ] {
+        let expression = expression.replace("HASH", OTHER);
+        let refused = beside_the_source(&expression).err().map(|failure| failure.to_string());
+        let is_ours = |text: &String| {
+            text.starts_with("expected only hashes that the tool knows")
+                && text.contains("beside.nix:")
+        };
+        assert!(refused.as_ref().is_some_and(is_ours), "{expression}\n{refused:?}");
+    }
+}
+
+#[test]
+fn a_hash_of_something_else_is_no_concern() {
+    for expression in [
+        "other",
+        "{ inherit src; vendored = let version = \"2.0\"; in fetchurl { url = \"https://example.org/${version}\"; hash = \"HASH\"; }; }",
+        "rec { inherit version; vendored = stdenv.mkDerivation rec { pname = \"x\"; version = \"2.0\"; src = fetchurl { url = \"https://example.org/x-${version}\"; hash = \"HASH\"; }; }; }",
+        "rustPlatform.buildRustPackage { pname = \"x\"; src = other; cargoHash = \"HASH\"; nativeBuildInputs = [ dagster ]; }",
+        "fetchurl { url = \"https://example.org/x\"; hash = \"HASH\"; meta.changelog = \"https://example.org/${version}\"; }",
+        "stdenv.mkDerivation { inherit src version; docs = fetchurl { url = \"https://example.org/x\"; hash = \"HASH\"; }; }",
+        "fetchYarnDeps { yarnLock = ./yarn.lock; hash = \"HASH\"; }",
+        "let pin = { rev = \"v3\"; hash = \"HASH\"; }; in pkgs.fetchgit (pin // { url = \"https://example.org\"; })",
+    ] {
+        let expression = expression.replace("HASH", OTHER);
+        let edited = beside_the_source(&expression);
+        assert!(edited.is_ok(), "{expression}\n{}", edited.unwrap_err());
+    }
+}

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 
 use super::*;
 
-const LIMITS: Limits = Limits { bytes: 1 << 20, entries: 100 };
+const LIMITS: Limits = Limits { bytes: 1 << 20, entries: 100, depth: 10, names: 10_000 };
 
 /// A tar, built block by block: a test can write what no library would.
 #[derive(Default)]
@@ -236,7 +236,89 @@ fn limits_hold_while_reading() {
         &expect!["the archive unpacks to more than 1048576 bytes, the limit of `release.toml`"],
     );
     let header = Tar::default().entry(b'L', 0, b"long", b"", &[b'x'; (1 << 20) + 1]).end();
-    let limits = Limits { bytes: 1 << 30, entries: 100 };
+    let limits = Limits { bytes: 1 << 30, ..LIMITS };
     expect!["the archive has an extended header of 1048577 bytes"]
         .assert_eq(&read(&*header, &limits).unwrap_err().to_string());
+}
+
+#[test]
+fn what_is_kept_of_names_is_bounded() {
+    let deep = |depth: usize| {
+        let path = ["top/", &"d/".repeat(depth - 1), "file"].concat();
+        Tar::default().pax(b'x', &[("path", path.as_bytes())]).file(b"top/short", b"").end()
+    };
+    assert!(read(&*deep(10), &LIMITS).is_ok());
+    refused(
+        &deep(11),
+        &expect![
+            "entry `top/d/d/d/d/d/d/d/d/d/d/file` is below 11 directories: expected at most 10, the limit of `release.toml`"
+        ],
+    );
+    refused(
+        &deep(10_000),
+        &expect![
+            "the archive has a path of 20006 bytes, `top/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/…`: expected at most 4095"
+        ],
+    );
+    let long = Tar::default().entry(b'K', 0, b"long", b"", &[b'x'; 5000]).symlink(b"top/link", b"");
+    refused(
+        &long.end(),
+        &expect![
+            "the archive has a path of 5000 bytes, `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…`: expected at most 4095"
+        ],
+    );
+    let name = [&b"top/"[..], &[b'n'; 256]].concat();
+    let refusal =
+        read(&*Tar::default().pax(b'x', &[("path", &name)]).file(b"x", b"").end(), &LIMITS);
+    expect![" has a name of more than 255 bytes, which no file system has"]
+        .assert_eq(refusal.unwrap_err().to_string().rsplit('`').next().unwrap());
+
+    let mut names = Tar::default();
+    let mut links = Tar::default();
+    let mut ways = Tar::default();
+    for i in 0..50 {
+        let name = format!("top/{i:0250}");
+        names = names.pax(b'x', &[("path", name.as_bytes())]).file(b"x", b"");
+        links = links
+            .pax(b'x', &[("linkpath", name.as_bytes())])
+            .symlink(format!("top/{i}").as_bytes(), b"");
+        ways = ways.file(format!("top/{i}/b/c").as_bytes(), b"");
+    }
+    let many =
+        expect!["the names in the archive have more than 10000 bytes, the limit of `release.toml`"];
+    refused(&names.end(), &many);
+    refused(&links.end(), &many);
+    refused(
+        &ways.end(),
+        &expect!["the archive has more than 100 entries, the limit of `release.toml`"],
+    );
+
+    // As deep as a path can be, for those who set their own limit.
+    let deepest = Limits { depth: 5000, entries: 5000, ..LIMITS };
+    assert!(read(&*deep(2044), &deepest).unwrap().nar_hash().is_ok());
+}
+
+#[test]
+fn extended_headers_that_change_what_an_entry_is_are_refused() {
+    let sparse = |kind, key| Tar::default().pax(kind, &[(key, b"1")]).file(b"top/a", b"1").end();
+    let one = expect!["an extended header is of a sparse file: expected whole ones"];
+    refused(&sparse(b'x', "GNU.sparse.major"), &one);
+    refused(&sparse(b'x', "GNU.sparse.map"), &one);
+    refused(&sparse(b'x', "SUN.holesdata"), &one);
+    refused(
+        &sparse(b'g', "GNU.sparse.size"),
+        &expect!["a global extended header has a `GNU.sparse.size` for all entries"],
+    );
+    refused(
+        &sparse(b'g', "path"),
+        &expect!["a global extended header has a `path` for all entries"],
+    );
+    refused(
+        &sparse(b'g', "linkpath"),
+        &expect!["a global extended header has a `linkpath` for all entries"],
+    );
+    refused(
+        &sparse(b'g', "size"),
+        &expect!["a global extended header has a `size` for all entries"],
+    );
 }
