@@ -14,6 +14,7 @@ use super::drift::{self, Compared, Finding, Found, Severity};
 use super::facts::{Distribution, Facts};
 use super::nix_edit::{self, Expression, ListEdit, NixFile, Pinned, Pins, Scope};
 use super::nixpkgs::Recorded;
+use super::sri::Sri;
 
 /// What changes, from where to where.
 pub struct Plan {
@@ -111,12 +112,12 @@ impl Plan {
             return None;
         }
         let pinned = self.from.source_hash.value;
-        if pinned != *source_hash {
+        if pinned != *source_hash && pinned != Sri::FAKE {
             return Some(format!("its source is {pinned} there and {source_hash} now"));
         }
         release.wheels.iter().find_map(|wheel| {
             let pinned = self.from.pypi.get(&wheel.name)?.hash.value;
-            let differs = pinned != wheel.hash;
+            let differs = pinned != wheel.hash && pinned != Sri::FAKE;
             differs.then(|| {
                 format!("its wheel of `{}` is {pinned} there and {} now", wheel.name, wheel.hash)
             })

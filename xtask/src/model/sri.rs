@@ -21,6 +21,9 @@ impl Sri {
         Self(digest)
     }
 
+    /// What Nix takes an empty hash for, and `lib.fakeHash` is: of nothing, yet to be filled in.
+    pub const FAKE: Self = Self([0; 32]);
+
     /// Reads the 64 hexadecimal digits that package indexes use; upper or lower case.
     pub fn from_hex(hex: &str) -> Result<Self, ParseSriError> {
         let error = || ParseSriError(hex.to_owned());

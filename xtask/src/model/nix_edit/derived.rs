@@ -187,10 +187,12 @@ fn hash_in(sources: &Sources, edit: &Changes<'_>, file: usize, set: &ast::AttrSe
         is_of_dependencies: name.ends_with("Hash") && name != "outputHash",
     };
     let is_managed = |code: &Code| {
+        let node = code.expr.syntax();
+        let itself =
+            Literal { file: code.file, start: syntax::start(node), text: node.text().to_string() };
         let text = sources.text(code).ok();
-        text.as_ref()
-            .and_then(|text| text.literal())
-            .is_some_and(|literal| (edit.is_managed)(literal))
+        let literal = text.as_ref().and_then(|text| text.literal());
+        (edit.is_managed)(literal.unwrap_or(&itself))
     };
     for entry in set.entries() {
         match entry {
@@ -233,7 +235,7 @@ fn is_hash_name(name: &str) -> bool {
 
 /// A string that is a hash by its form.
 fn hash_literal(file: usize, string: &ast::Str) -> Option<Literal> {
-    let text = syntax::plain(string)?;
+    let text = syntax::plain(string).filter(|text| !text.is_empty())?;
     let is_sri = ["sha1-", "sha256-", "sha512-", "md5-"]
         .iter()
         .any(|algorithm| text.strip_prefix(algorithm).is_some_and(|digest| digest.len() > 20));

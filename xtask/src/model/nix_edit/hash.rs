@@ -1,16 +1,23 @@
-//! SHA-256 hashes as Nix reads them: SRI, or hexadecimal or Nix's base-32 with or without `sha256:`
-//! in front. Where one is written is for `survey`.
+//! SHA-256 hashes as Nix reads them: SRI, or hexadecimal, base-64 or Nix's base-32 with or without
+//! `sha256:` in front, or nothing yet. Where one is written is for `survey`.
 
 use crate::model::sri::Sri;
 
 /// Reads a SHA-256 hash in any of the spellings that Nix takes.
 pub(super) fn parse_hash(text: &str) -> Option<Sri> {
+    if text.is_empty() {
+        return Some(Sri::FAKE);
+    }
     if let Ok(sri) = text.parse() {
         return Some(sri);
     }
     let bare = text.strip_prefix("sha256:").unwrap_or(text);
-    Sri::from_hex(bare).ok().or_else(|| from_nix_base32(bare))
+    let base64 = || format!("sha256-{bare}").parse().ok();
+    Sri::from_hex(bare).ok().or_else(|| from_nix_base32(bare)).or_else(base64)
 }
+
+/// Names in nixpkgs' `lib` for a hash that is yet to be filled in.
+pub(super) const FAKES: [&str; 2] = ["fakeHash", "fakeSha256"];
 
 /// Nix's base-32: 52 digits without e, o, u and t, the last of which holds the lowest bits.
 fn from_nix_base32(text: &str) -> Option<Sri> {
@@ -47,6 +54,8 @@ mod tests {
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73",
             "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73",
+            "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+            "sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
         ] {
             assert_eq!(
                 parse_hash(text).map(|hash| hash.to_string()).as_deref(),
@@ -54,7 +63,10 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["", "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c7", &"z".repeat(52)] {
+        assert_eq!(parse_hash(""), Some(Sri::FAKE));
+        for text in
+            ["sha256-", "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c7", &"z".repeat(52)]
+        {
             assert!(parse_hash(text).is_none(), "{text}");
         }
     }

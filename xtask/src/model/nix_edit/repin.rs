@@ -332,7 +332,11 @@ impl Edit<'_> {
 
 /// A hash that already says the right thing stays in its spelling.
 fn spelled(hash: &HashPin, new: Sri) -> String {
-    if hash.value == new { hash.literal.text.clone() } else { new.to_string() }
+    match hash.is_string {
+        true if hash.value == new => hash.literal.text.clone(),
+        true => new.to_string(),
+        false => format!("\"{new}\""),
+    }
 }
 
 /// Is this string the value of `name`, or the first argument of `runCommand`?

@@ -5,7 +5,7 @@ use rowan::ast::AstNode as _;
 use semver::Version;
 
 use super::file::Scope;
-use super::hash::parse_hash;
+use super::hash::{FAKES, parse_hash};
 use super::python;
 use super::scope::{Piece, Refused, Text};
 use super::sources::{Code, Literal, Sources};
@@ -34,8 +34,10 @@ const OTHER_SOURCE: [&str; 11] = [
 
 /// A hash as it is written.
 pub(super) struct HashPin {
+    /// For `lib.fakeHash` that itself, to be replaced by a string.
     pub literal: Literal,
     pub value: Sri,
+    pub is_string: bool,
 }
 
 /// A `fetchFromGitHub` of upstream's repository.
@@ -346,6 +348,11 @@ impl Arguments<'_, '_> {
     fn hash(&self, what: &str) -> Result<HashPin, Failure> {
         let name = self.one_of(["hash", "sha256"], what)?;
         let expected = "a SHA-256 hash, written as a literal, as";
+        if let Some(code) = self.get(name, what)?
+            && let Some(literal) = fake(&code)
+        {
+            return Ok(HashPin { literal, value: Sri::FAKE, is_string: false });
+        }
         let text = self.text(name, expected, what)?;
         let offset = syntax::bindings_of(self.set, name)[0];
         let refused = |found: String| {
@@ -362,8 +369,7 @@ impl Arguments<'_, '_> {
             return Err(refused(format!("`{}`, put together from parts", text.value())));
         };
         match parse_hash(&literal.text) {
-            Some(value) => Ok(HashPin { literal, value }),
-            None if literal.text.is_empty() => Err(refused("an empty string".into())),
+            Some(value) => Ok(HashPin { literal, value, is_string: true }),
             None => Err(refused(format!("`{}`", literal.text))),
         }
     }
@@ -395,6 +401,24 @@ impl Arguments<'_, '_> {
         let found = format!("`{name}`, which changes what the hash is of");
         Err(self.sources().failure(&expected, &Refused { file: code.file, offset, found }))
     }
+}
+
+/// `lib.fakeHash`, as it stands there.
+fn fake(code: &Code) -> Option<Literal> {
+    let name = match syntax::unparenthesised(code.expr.clone()) {
+        Expr::Select(select) => syntax::keys(select.attrpath())?.pop()?,
+        Expr::Ident(ident) => {
+            let is_inherited = ident.syntax().parent().and_then(ast::Inherit::cast).is_some();
+            (!is_inherited).then(|| ident.syntax().text().to_string())?
+        }
+        _ => return None,
+    };
+    let node = code.expr.syntax();
+    FAKES.contains(&name.as_str()).then(|| Literal {
+        file: code.file,
+        start: syntax::start(node),
+        text: node.text().to_string(),
+    })
 }
 
 fn quoted(what: &str) -> String {
