@@ -31,7 +31,7 @@ fn a_missing_requirement_is_found_before_any_build_and_put_back() {
         ----- stdout
         ----- stderr
         Inspecting dagster-io/dagster 1.12.2
-           Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz
+           Hashing [UPSTREAM]/dagster-io/dagster/archive/[COMMIT].tar.gz
                    source sha256-ccrWiOsl1EwgG3/a8jq0FzFgcNKDJ2l20RbRrlKRdws=
            Planned dagster 1.12.1 -> 1.12.2
                    tag 1.12.2 is commit [COMMIT]
@@ -79,8 +79,8 @@ fn a_missing_requirement_is_found_before_any_build_and_put_back() {
         - dagster requires `rich`, and its expressions lack it (python_modules/dagster/setup.py:46): adds rich to dependencies"#]].assert_eq(explained.split_once("\n\nClosure").unwrap().0);
     // Every byte but the pins is as it was before the lines were taken out.
     expect![[r#"
-        3	3	nix/combined/dagster-complete.nix
-        2	2	nix/separate/dagster-src.nix
+        4	4	nix/combined/dagster-complete.nix
+        3	3	nix/separate/dagster-src.nix
         1	1	nix/separate/dagster-webserver.nix"#]]
     .assert_eq(&scene.git(&["diff", "--numstat", &whole, "--", "nix"]));
 }

@@ -286,7 +286,7 @@ fn commits_that_were_not_pushed() {
             ----- stdout
             ----- stderr
             Inspecting dagster-io/dagster 1.12.2
-               Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz
+               Hashing [UPSTREAM]/dagster-io/dagster/archive/[COMMIT].tar.gz
                        source sha256-ccrWiOsl1EwgG3/a8jq0FzFgcNKDJ2l20RbRrlKRdws=
             error: `main` has 1 commit that `origin/main` lacks
             hint: `git push`, so that a release pushes its own commit only
@@ -424,32 +424,32 @@ fn an_archive_that_was_cut_short() {
         &scene,
         &["bump", "1.12.2"],
         &expect![[r#"
-        status: 1
-        ----- stdout
-        ----- stderr
-        Inspecting dagster-io/dagster 1.12.2
-           Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz
-        error: failed to read the archive `[UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz`
-          Caused by: the archive is cut short
-    "#]],
+            status: 1
+            ----- stdout
+            ----- stderr
+            Inspecting dagster-io/dagster 1.12.2
+               Hashing [UPSTREAM]/dagster-io/dagster/archive/[COMMIT].tar.gz
+            error: failed to read the archive `[UPSTREAM]/dagster-io/dagster/archive/[COMMIT].tar.gz`
+              Caused by: the archive is cut short
+        "#]],
     );
 }
 
 #[test]
-fn a_tag_that_moved() {
+fn an_archive_of_another_commit() {
     let scene = Scene::with_upstream_faults(&["moved-tag=1.12.2"]);
     refused(
         &scene,
         &["bump", "1.12.2"],
         &expect![[r#"
-        status: 3
-        ----- stdout
-        ----- stderr
-        Inspecting dagster-io/dagster 1.12.2
-           Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz
-        error: tag `1.12.2` moved: expected commit [COMMIT], found [COMMIT] in its archive
-        hint: find out from upstream which one is the release, then run the command again
-    "#]],
+            status: 3
+            ----- stdout
+            ----- stderr
+            Inspecting dagster-io/dagster 1.12.2
+               Hashing [UPSTREAM]/dagster-io/dagster/archive/[COMMIT].tar.gz
+            error: expected the archive of commit [COMMIT] (tag `1.12.2`), found that of [COMMIT]
+            hint: run the command again; if it stays, ask upstream which one is the release
+        "#]],
     );
 }
 
@@ -538,7 +538,7 @@ fn an_expression_that_names_the_old_version() {
             ----- stdout
             ----- stderr
             Inspecting dagster-io/dagster 1.12.2
-               Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz
+               Hashing [UPSTREAM]/dagster-io/dagster/archive/[COMMIT].tar.gz
                        source sha256-ccrWiOsl1EwgG3/a8jq0FzFgcNKDJ2l20RbRrlKRdws=
             error: expected no `1.12.1` in the code after the edit, found `is 1.12.1` at `nix/separate/dagster-pipes.nix:11`
             hint: refer to the version instead (`${version}`)
@@ -552,7 +552,7 @@ fn two_hashes_for_one_source() {
     let scene = Scene::new();
     let file = scene.clone_path("nix/combined/dagster-complete.nix");
     let text = fs::read_to_string(&file).unwrap();
-    let edited = text.replace("tag = version;", "tag = version;\n    sha256 = \"\";");
+    let edited = text.replace("repo = \"dagster\";", "repo = \"dagster\";\n    sha256 = \"\";");
     fs::write(&file, &edited).unwrap();
     refused(
         &scene,
@@ -561,7 +561,7 @@ fn two_hashes_for_one_source() {
             status: 1
             ----- stdout
             ----- stderr
-            error: expected one `hash` or `sha256` for `dagster-io/dagster` in `nix/combined/dagster-complete.nix`, found 2 (lines 32 and 33)
+            error: expected one `hash` or `sha256` for `dagster-io/dagster` in `nix/combined/dagster-complete.nix`, found 2 (lines 31 and 33)
             hint: keep one; the tool does not guess which source gets built
         "#]],
     );
@@ -602,14 +602,14 @@ fn an_archive_beyond_the_limit() {
         &scene,
         &["bump", "1.12.2"],
         &expect![[r#"
-        status: 1
-        ----- stdout
-        ----- stderr
-        Inspecting dagster-io/dagster 1.12.2
-           Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz
-        error: failed to read the archive `[UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.12.2.tar.gz`
-          Caused by: the archive unpacks to more than 4000 bytes, the limit of `release.toml`
-    "#]],
+            status: 1
+            ----- stdout
+            ----- stderr
+            Inspecting dagster-io/dagster 1.12.2
+               Hashing [UPSTREAM]/dagster-io/dagster/archive/[COMMIT].tar.gz
+            error: failed to read the archive `[UPSTREAM]/dagster-io/dagster/archive/[COMMIT].tar.gz`
+              Caused by: the archive unpacks to more than 4000 bytes, the limit of `release.toml`
+        "#]],
     );
 }
 
@@ -627,9 +627,9 @@ fn a_configuration_with_an_unknown_key() {
             ----- stdout
             ----- stderr
             error: failed to read `release.toml`
-              Caused by: TOML parse error at line 24, column 1
+              Caused by: TOML parse error at line 25, column 1
                    |
-                24 | archive_bites = 1
+                25 | archive_bites = 1
                    | ^^^^^^^^^^^^^
                 unknown field `archive_bites`, expected one of `archive_bytes`, `archive_entries`, `archive_depth`, `archive_name_bytes`
         "#]],

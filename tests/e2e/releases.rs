@@ -23,8 +23,8 @@ fn a_newer_version_on_main() {
     assert_eq!(scene.git(&["log", "-1", "--format=%s"]), "dagster 1.12.2");
     assert_eq!(scene.git(&["rev-parse", "HEAD"]), scene.git(&["rev-parse", "origin/main"]));
     expect![[r#"
-        3	3	nix/combined/dagster-complete.nix
-        2	2	nix/separate/dagster-src.nix
+        4	4	nix/combined/dagster-complete.nix
+        3	3	nix/separate/dagster-src.nix
         1	1	nix/separate/dagster-webserver.nix"#]]
     .assert_eq(&scene.git(&["show", "--numstat", "--format=", "HEAD"]));
 
@@ -78,7 +78,7 @@ fn an_older_version_on_its_own_branch() {
         ----- stdout
         ----- stderr
         Inspecting dagster-io/dagster 1.9.11
-           Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.9.11.tar.gz
+           Hashing [UPSTREAM]/dagster-io/dagster/archive/[COMMIT].tar.gz
                    source sha256-aWdcG0RjWCWjT1b3wzJGs9+uPCDCEifgBeohfp2w6bU=
          Switching to `release/1.9`: a maintenance release, `main` stays as it is
          Switching back to `main`
@@ -163,11 +163,13 @@ fn a_dry_run_is_what_bump_writes() {
            pythonPackages = python.pkgs;
 
            # Upstream split dagster-shared off in 1.10.6.
-        @@ -29,7 +29,7 @@
+        @@ -28,8 +28,8 @@
+             name = "dagster-src-${version}";
              owner = "dagster-io";
              repo = "dagster";
-             tag = version;
+        -    rev = "[COMMIT]";
         -    hash = "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=";
+        +    rev = "[COMMIT]";
         +    hash = "sha256-yiXeqe1ijgLxCgQfjv0XLQHgnhuEkOMfsMT3RerWNXU=";
            };
 
@@ -262,11 +264,13 @@ fn a_dry_run_is_what_bump_writes() {
          in
          (fetchFromGitHub {
            # Nix finds a fixed output by its name and hash, wherever it comes from. With the version in the
-        @@ -14,7 +14,7 @@
+        @@ -13,8 +13,8 @@
+           name = "dagster-src-${version}";
            owner = "dagster-io";
            repo = "dagster";
-           tag = version;
+        -  rev = "[COMMIT]";
         -  hash = "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=";
+        +  rev = "[COMMIT]";
         +  hash = "sha256-yiXeqe1ijgLxCgQfjv0XLQHgnhuEkOMfsMT3RerWNXU=";
          })
          // {
@@ -337,7 +341,7 @@ fn a_dry_run_is_what_bump_writes() {
 
         ----- stderr
         Inspecting dagster-io/dagster 1.9.12
-           Hashing [UPSTREAM]/dagster-io/dagster/archive/refs/tags/1.9.12.tar.gz
+           Hashing [UPSTREAM]/dagster-io/dagster/archive/[COMMIT].tar.gz
                    source sha256-yiXeqe1ijgLxCgQfjv0XLQHgnhuEkOMfsMT3RerWNXU=
            Planned dagster 1.12.1 -> 1.9.12
                    tag 1.9.12 is commit [COMMIT]

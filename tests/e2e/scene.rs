@@ -258,6 +258,9 @@ const RELAXED: [(&str, &str); 4] = [
     ("dagster-webserver", "click"),
 ];
 
+/// Of 1.12.1, as far as the tests are concerned.
+pub const COMMIT: &str = "121c0de121c0de121c0de121c0de121c0de121c0";
+
 /// Pins the expressions at 1.12.1 with its real hashes, where every test starts, whatever the
 /// repository is pinned at by now: as a release in the world of the tests would have left them.
 fn pin(dir: &Path) {
@@ -265,6 +268,8 @@ fn pin(dir: &Path) {
     let version: semver::Version = "1.12.1".parse().unwrap();
     let pins = Pins {
         tag: version.to_string(),
+        commit: COMMIT.to_owned(),
+        by_commit: true,
         source_hash: "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=".parse().unwrap(),
         pypi: vec![PypiPin {
             name: "dagster-webserver".to_owned(),
@@ -275,7 +280,10 @@ fn pin(dir: &Path) {
         version,
     };
     let scope = checkout.scope();
-    let files = nix_edit::repin(&checkout.nix_files().unwrap(), &scope, &pins).unwrap();
+    let mut files = nix_edit::repin(&checkout.nix_files().unwrap(), &scope, &pins).unwrap();
+    for file in &mut files {
+        file.text = file.text.replace("tag = version;", &format!("rev = \"{COMMIT}\";"));
+    }
     let mut edits = Vec::new();
     for expression in nix_edit::expressions(&files, &scope).unwrap() {
         let names = RELAXED.iter().find(|(package, _)| *package == expression.package);

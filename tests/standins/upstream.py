@@ -323,7 +323,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "archive-404" in self.server.faults or not (ref in refs or re.fullmatch("[0-9a-f]{40}", ref)):
             return self.answer(404, b"404: Not Found", "text/plain; charset=utf-8")
         target = refs[ref][1] if ref in refs else ref
-        if self.server.faults.get("moved-tag") == ref:
+        moved = refs.get(self.server.faults.get("moved-tag"))
+        if moved and moved[1] == target:
             target += "^"
         command = ["git", "--git-dir", os.path.join(self.server.work, "upstream.git"), "archive",
                    "--format=tar.gz", "--prefix=dagster-%s/" % ref, target]

@@ -35,6 +35,20 @@ pub struct Config {
 pub struct Upstream {
     /// `owner/name` on GitHub.
     pub repository: String,
+    /// What the expressions pin of it.
+    #[serde(default)]
+    pub pin: Pin,
+}
+
+/// What a fetch of upstream's source names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pin {
+    /// A tag or a commit, as it is written; both are kept.
+    #[default]
+    AsWritten,
+    /// The commit: a tag that follows the version becomes one with the next version.
+    Commit,
 }
 
 /// The Python that a range of versions of Dagster is built with.

@@ -27,6 +27,11 @@ pub struct Release {
     pub distributions: Vec<Distribution>,
 }
 
+/// Is this how git writes a commit, in full? (Repositories with SHA-256 are not on GitHub.)
+pub fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// A release, the hash of its source, and what the source says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {

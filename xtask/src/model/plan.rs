@@ -8,10 +8,10 @@ use anyhow::Result;
 use semver::Version;
 use similar::TextDiff;
 
-use super::config::Config;
+use super::config::{Config, Pin};
 use super::drift::relaxed::{self, Relaxed};
 use super::drift::{self, Compared, Finding, Found, Severity};
-use super::facts::{Distribution, Facts};
+use super::facts::{Distribution, Facts, is_commit};
 use super::nix_edit::{self, Expression, ListEdit, NixFile, Pinned, Pins, Scope};
 use super::nixpkgs::Recorded;
 use super::sri::Sri;
@@ -75,6 +75,8 @@ impl Plan {
         let pins = Pins {
             version: release.version.clone(),
             tag: release.tag.clone(),
+            commit: release.commit.clone(),
+            by_commit: config.upstream.pin == Pin::Commit,
             source_hash: facts.source_hash,
             pypi: release.wheels.clone(),
             python: python.clone(),
@@ -110,6 +112,10 @@ impl Plan {
         let Facts { release, source_hash, .. } = &self.facts;
         if self.from.version.value != release.version {
             return None;
+        }
+        let rev = &self.from.rev.value;
+        if is_commit(rev) && !rev.eq_ignore_ascii_case(&release.commit) {
+            return Some(format!("its commit is {rev} there and {} now", release.commit));
         }
         let pinned = self.from.source_hash.value;
         if pinned != *source_hash && pinned != Sri::FAKE {

@@ -81,7 +81,7 @@ pub fn release(checkout: &Checkout, version: &Version) -> Result<Release> {
     };
     Ok(Release {
         version: version.clone(),
-        archive: github.archive_url(&tag),
+        archive: github.archive_url(&commit),
         tag,
         commit,
         wheels: fetched(&checkout.config, version, &wheels),
@@ -108,7 +108,7 @@ fn fetched(config: &Config, version: &Version, wheels: &[Wheel]) -> Vec<PypiPin>
 /// Hashes a release's source and reads what it says: one download for each commit and machine.
 ///
 /// # Errors
-/// Status 3 when the archive is of another commit than the tag was when it was looked up.
+/// Status 3 when the archive says that it is of another commit.
 pub fn facts(checkout: &Checkout, release: Release) -> Result<Facts> {
     let config = &checkout.config;
     let Release { commit, tag, archive, .. } = &release;
@@ -122,9 +122,9 @@ pub fn facts(checkout: &Checkout, release: Release) -> Result<Facts> {
     let hash = source.nar_hash()?;
     if let Some(found) = source.commit().filter(|found| found != commit) {
         return Err(Failure::decision(format!(
-            "tag `{tag}` moved: expected commit {commit}, found {found} in its archive"
+            "expected the archive of commit {commit} (tag `{tag}`), found that of {found}"
         ))
-        .hint("find out from upstream which one is the release, then run the command again")
+        .hint("run the command again; if it stays, ask upstream which one is the release")
         .into());
     }
     let entry = cache::Entry {

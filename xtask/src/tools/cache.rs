@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::model::facts::Description;
+use crate::model::facts::{Description, is_commit};
 use crate::model::sri::Sri;
 
 /// The NAR hash of one source, and the files that describe its packages.
@@ -63,7 +63,7 @@ fn checksum_of(entry: &Entry) -> Result<Sri> {
 /// The file of a commit; only 40 hexadecimal digits make a file name.
 fn path(commit: &str) -> Result<PathBuf> {
     anyhow::ensure!(
-        commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        is_commit(commit),
         "expected a commit of 40 hexadecimal digits, found `{}`",
         commit.escape_debug()
     );

@@ -68,10 +68,11 @@ impl GitHub {
         }
     }
 
-    /// The archive of a tag: the file that `fetchFromGitHub { tag = …; }` takes.
-    pub fn archive_url(&self, tag: &str) -> String {
+    /// The archive of a commit: the file that `fetchFromGitHub { rev = …; }` takes. That of a tag
+    /// has another top directory, and the same tree below it as long as the tag does not move.
+    pub fn archive_url(&self, commit: &str) -> String {
         let Self { server, owner, repo, .. } = self;
-        format!("{server}/{owner}/{repo}/archive/refs/tags/{tag}.tar.gz")
+        format!("{server}/{owner}/{repo}/archive/{commit}.tar.gz")
     }
 
     /// The page of a commit, for people.

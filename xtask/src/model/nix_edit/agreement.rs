@@ -25,7 +25,8 @@ impl<'a> Survey<'a> {
         let first = self.first()?;
         let located =
             |literal: &Literal| (self.sources.0[literal.file].path.clone(), self.line(literal));
-        let (path, line) = located(first.rev.literals().next().unwrap_or(&first.hash.literal));
+        let named = first.version_of_commit.as_ref().or_else(|| first.rev.literals().next());
+        let (path, line) = located(named.unwrap_or(&first.hash.literal));
         let (rev_file, rev_offset) = first.rev_place;
         let source = &self.sources.0[rev_file];
         let rev = Located {
@@ -63,6 +64,16 @@ impl<'a> Survey<'a> {
                 let (a, b) = (first.version.to_string(), call.version.to_string());
                 return Err(disagreement(
                     "version",
+                    &repository,
+                    (&a, &first.place),
+                    (&b, &call.place),
+                ));
+            }
+            let are_commits = [first, call].iter().all(|call| call.version_of_commit.is_some());
+            if are_commits && call.rev.value() != first.rev.value() {
+                let (a, b) = (first.rev.value(), call.rev.value());
+                return Err(disagreement(
+                    "commit",
                     &repository,
                     (&a, &first.place),
                     (&b, &call.place),

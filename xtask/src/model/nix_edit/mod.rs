@@ -1,14 +1,16 @@
 //! Edits of Nix expressions through a lossless syntax tree: what is pinned, and pinning it anew.
 //!
 //! Edits are made by meaning. A `fetchFromGitHub` of upstream's repository gets its `rev` (or
-//! `tag`) and its `hash` (or `sha256`) together, a `fetchPypi` of one of upstream's packages its
-//! version and hash, and `version = "…"` and `name = "…-<version>"` follow. A value may be a
-//! literal, or whatever leads to one: `let`, `rec`, `inherit`, `finalAttrs`,
-//! `"refs/tags/${version}"`, an attribute of another package's file (see `scope`). Only characters
-//! between the quotes of such literals ever change, and the digits of `python312` and its like (see
-//! `python`).
+//! `tag`) and its `hash` (or `sha256`) together: a commit, with the version that stands beside it,
+//! or a tag, which stays one unless it is to become a commit ([`Pins::by_commit`]). A `fetchPypi`
+//! of one of upstream's packages gets its version and hash, and `version = "…"` and
+//! `name = "…-<version>"` follow. A value may be a literal, or whatever leads to one: `let`, `rec`,
+//! `inherit`, `finalAttrs`, `"refs/tags/${version}"`, an attribute of another package's file (see
+//! `scope`). Only characters between the quotes of such literals ever change, the digits of
+//! `python312` and its like (see `python`), and what stands for something else: a tag that becomes
+//! a commit, `lib.fakeHash`.
 //!
-//! What is not understood is refused by file and line, and then nothing is edited: a commit as
+//! What is not understood is refused by file and line, and then nothing is edited: a branch as
 //! `rev`, a condition, a call; a hash that would stay while what it belongs to changes; the old
 //! version left anywhere in the code. Thresholds (`lib.versionAtLeast version "1.10.6"`) and
 //! comments may name it.

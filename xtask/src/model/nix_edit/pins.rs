@@ -16,6 +16,10 @@ pub struct Pins {
     pub version: Version,
     /// Tag of that version: the version itself, or `v` and the version.
     pub tag: String,
+    /// Commit of that tag: 40 hexadecimal digits.
+    pub commit: String,
+    /// Is a `tag` that follows a version written elsewhere to become the commit?
+    pub by_commit: bool,
     /// Hash of the source as `fetchFromGitHub` unpacks it.
     pub source_hash: Sri,
     /// The wheels that the expressions take from PyPI.
@@ -29,7 +33,7 @@ pub struct Pins {
 pub struct Pinned {
     /// Version of Dagster, at the literal that it is read from.
     pub version: Located<Version>,
-    /// The whole `rev` or `tag`, as Nix would see it.
+    /// The whole `rev` or `tag`, as Nix would see it: a tag or a commit.
     pub rev: Located<String>,
     pub source_hash: Located<Sri>,
     /// By normalised name.

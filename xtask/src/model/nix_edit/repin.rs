@@ -17,7 +17,7 @@ use super::survey::{HashPin, PypiCall, SourceCall, Survey, TAG_PREFIX};
 use super::{derived, python, syntax};
 use crate::failure::Failure;
 use crate::model::config::is_python;
-use crate::model::facts::PypiPin;
+use crate::model::facts::{PypiPin, is_commit};
 use crate::model::sri::Sri;
 
 /// Functions that compare versions: their literals are thresholds, not pins.
@@ -60,6 +60,12 @@ fn check_pins(pins: &Pins) -> Result<(), Failure> {
             pins.tag
         )));
     }
+    if !is_commit(&pins.commit) {
+        return Err(Failure::failed(format!(
+            "expected the commit of `{}` as 40 hexadecimal digits, found `{}`",
+            pins.tag, pins.commit
+        )));
+    }
     if !is_python(&pins.python) {
         return Err(Failure::failed(format!(
             "expected a Python as `3.13`, found `{}`",
@@ -84,7 +90,7 @@ fn check_result(edited: &[NixFile], scope: &Scope, pins: &Pins) -> Result<(), Fa
     let found = Survey::take(&sources, scope)?.pinned()?;
     let tag = found.rev.value.strip_prefix(TAG_PREFIX).unwrap_or(&found.rev.value);
     let as_pinned = found.version.value == pins.version
-        && tag == pins.tag
+        && (tag == pins.tag || found.rev.value == pins.commit)
         && found.source_hash.value == pins.source_hash
         && found.python.as_ref().is_none_or(|python| python.value == pins.python)
         && found.pypi.iter().all(|(name, pypi)| {
@@ -135,6 +141,20 @@ impl Edit<'_> {
         let what = self.survey.scope.repository();
         if call.version != pins.version && call.hash.value == pins.source_hash {
             return Err(self.stale(&what, &call.version.to_string(), &self.new, &call.hash));
+        }
+        if let Some(version) = &call.version_of_commit {
+            self.set(version, self.new.clone())?;
+            let commit = call.rev.literal().expect("a commit is one literal");
+            self.set(commit, pins.commit.clone())?;
+            return self.set(&call.hash.literal, spelled(&call.hash, pins.source_hash));
+        }
+        if let (Some(binding), Some(version)) = (&call.tag_that_follows, call.rev.literal())
+            && pins.by_commit
+            && call.version != pins.version
+        {
+            self.set(version, self.new.clone())?;
+            self.set(binding, format!("rev = \"{}\"", pins.commit))?;
+            return self.set(&call.hash.literal, spelled(&call.hash, pins.source_hash));
         }
         let prefix = if call.rev.value().starts_with(TAG_PREFIX) { TAG_PREFIX } else { "" };
         let rev = format!("{prefix}{}", pins.tag);

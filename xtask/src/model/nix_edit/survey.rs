@@ -11,6 +11,7 @@ use super::scope::{Piece, Refused, Text};
 use super::sources::{Code, Literal, Sources};
 use super::syntax;
 use crate::failure::Failure;
+use crate::model::facts::is_commit;
 use crate::model::located::Located;
 use crate::model::requirement::normalised;
 use crate::model::sri::Sri;
@@ -45,7 +46,11 @@ pub(super) struct SourceCall {
     pub place: String,
     pub rev: Text,
     pub rev_place: (usize, usize),
+    /// `tag = version`, where it is written so: what names the version stands elsewhere.
+    pub tag_that_follows: Option<Literal>,
     pub version: Version,
+    /// Where the version is written that a commit as `rev` is of.
+    pub version_of_commit: Option<Literal>,
     pub hash: HashPin,
 }
 
@@ -111,6 +116,47 @@ impl<'a> Survey<'a> {
         Ok(survey)
     }
 
+    /// The version that is written nearest to a call: in a `let` or set around it, or in what its
+    /// result is extended by. A commit does not say what it is the commit of.
+    fn version_beside(&self, file: usize, call: &ast::Apply) -> Result<Text, Failure> {
+        let expected = format!(
+            "a `version` beside the commit of `{}`, one whole literal,",
+            self.scope.repository()
+        );
+        for node in call.syntax().ancestors().skip(1) {
+            let scope = match Expr::cast(node) {
+                Some(Expr::BinOp(update)) => update.rhs().map(syntax::unparenthesised),
+                other => other,
+            };
+            let Some(scope @ (Expr::AttrSet(_) | Expr::LetIn(_))) = scope else { continue };
+            let found = self.sources.attribute(file, scope.syntax(), "version");
+            let Some(code) = found.map_err(|refused| self.sources.failure(&expected, &refused))?
+            else {
+                continue;
+            };
+            let text = self.sources.text(&code);
+            return text.map_err(|refused| self.sources.failure(&expected, &refused));
+        }
+        let file_and_offset = (file, syntax::start(call.syntax()));
+        self.only_version().ok_or_else(|| {
+            let (file, offset) = file_and_offset;
+            let found = "none there, and not one in all files".to_owned();
+            self.sources
+                .failure(&expected, &Refused { file, offset, found })
+                .hint("write `version = \"…\"` beside it; a commit does not say its version")
+        })
+    }
+
+    /// The one literal that every package of upstream's has its version from.
+    fn only_version(&self) -> Option<Text> {
+        let bindings = self.version_bindings();
+        let mut named = bindings.into_iter().filter(|binding| binding.name.is_some());
+        let first = named.next()?.literal;
+        named
+            .all(|other| other.literal.text == first.text)
+            .then(|| Text(vec![Piece::Literal(first)]))
+    }
+
     /// The first fetch of upstream's source.
     pub fn first(&self) -> Result<&SourceCall, Failure> {
         self.upstream.first().ok_or_else(|| {
@@ -152,6 +198,28 @@ impl<'a> Survey<'a> {
         let rev_name = args.one_of(["rev", "tag"], &repository)?;
         let rev = args.text(rev_name, "a tag as", &repository)?;
         let rev_place = (args_file, syntax::bindings_of(&set, rev_name)[0]);
+        let hash = args.hash(&repository)?;
+        if is_commit(&rev.value()) {
+            let literal = rev.literal().cloned();
+            let version = self.version_beside(file, call)?.literal().cloned();
+            let parsed = version.as_ref().and_then(|version| Version::parse(&version.text).ok());
+            let (Some(_), Some(literal), Some(version)) = (literal, version, parsed) else {
+                let (file, offset) = rev_place;
+                let found = "a commit or a version that is put together from parts".to_owned();
+                let expected = format!("one whole commit of `{repository}` and its version");
+                return Err(self.sources.failure(&expected, &Refused { file, offset, found }));
+            };
+            self.upstream.push(SourceCall {
+                place,
+                rev,
+                rev_place,
+                tag_that_follows: None,
+                version,
+                version_of_commit: Some(literal),
+                hash,
+            });
+            return Ok(());
+        }
         let version = version_of_rev(&rev.value()).map_err(|found| {
             let (file, offset) =
                 rev.literals().next().map_or(rev_place, |literal| (literal.file, literal.start));
@@ -162,10 +230,18 @@ impl<'a> Survey<'a> {
                     ),
                     &Refused { file, offset, found },
                 )
-                .hint("write the tag; the tool pins tags, and looks up what each one holds")
+                .hint("write a tag, or the commit of one; the tool looks up what each one holds")
         })?;
-        let hash = args.hash(&repository)?;
-        self.upstream.push(SourceCall { place, rev, rev_place, version, hash });
+        let tag_that_follows = tag_that_follows(args_file, &set, rev_name, &rev);
+        self.upstream.push(SourceCall {
+            place,
+            rev,
+            rev_place,
+            tag_that_follows,
+            version,
+            version_of_commit: None,
+            hash,
+        });
         Ok(())
     }
 
@@ -228,6 +304,12 @@ impl<'a> Survey<'a> {
 
     /// Collects `version = "…"` bindings that belong to upstream's packages or to nothing else.
     fn add_versions(&mut self) {
+        let mut found = self.version_bindings();
+        found.retain(|binding| !self.is_foreign(&binding.literal));
+        self.versions = found;
+    }
+
+    fn version_bindings(&self) -> Vec<VersionBinding> {
         let mut found = Vec::new();
         for (file, binding) in self.sources.all::<ast::AttrpathValue>() {
             let is_version = syntax::keys(binding.attrpath())
@@ -249,8 +331,7 @@ impl<'a> Survey<'a> {
             let literal = Literal { file, start: syntax::content(&string).start, text };
             found.push(VersionBinding { name, literal });
         }
-        found.retain(|binding| !self.is_foreign(&binding.literal));
-        self.versions = found;
+        found
     }
 }
 
@@ -265,11 +346,22 @@ fn direct_callee(call: &ast::Apply) -> Option<String> {
 /// The version that a `rev` names, or what the `rev` is instead.
 fn version_of_rev(rev: &str) -> Result<Version, String> {
     let tag = rev.strip_prefix(TAG_PREFIX).unwrap_or(rev);
-    let is_commit = tag.len() == 40 && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_commit {
-        return Err(format!("the commit `{tag}`"));
-    }
     Version::parse(tag.strip_prefix('v').unwrap_or(tag)).map_err(|_| format!("`{rev}`"))
+}
+
+/// The binding of a `tag` or `rev` that is a name for a version written elsewhere, without its `;`.
+fn tag_that_follows(file: usize, set: &ast::AttrSet, name: &str, rev: &Text) -> Option<Literal> {
+    let literal = rev.literal()?;
+    let mut bindings = set.attrpath_values();
+    let binding = bindings
+        .find(|binding| syntax::keys(binding.attrpath()).is_some_and(|keys| keys == [name]))?;
+    let (key, value) = (binding.attrpath()?, binding.value()?);
+    let range = key.syntax().text_range().cover(value.syntax().text_range());
+    let (start, end): (usize, usize) = (range.start().into(), range.end().into());
+    let is_inside = literal.file == file && (start..end).contains(&literal.start);
+    let text = binding.syntax().text().to_string();
+    let text = text.get(start - syntax::start(binding.syntax())..)?.get(..end - start)?;
+    (!is_inside).then(|| Literal { file, start, text: text.to_owned() })
 }
 
 /// The arguments of one call.
@@ -437,10 +529,7 @@ mod tests {
             ("refs/tags/1.12.1", Ok("1.12.1")),
             ("main", Err("`main`")),
             ("refs/heads/1.12.1", Err("`refs/heads/1.12.1`")),
-            (
-                "8e2d4f6a1b3c5d7e9f0a2b4c6d8e0f1a3b5c7d9e",
-                Err("the commit `8e2d4f6a1b3c5d7e9f0a2b4c6d8e0f1a3b5c7d9e`"),
-            ),
+            ("8e2d4f6a1b3c", Err("`8e2d4f6a1b3c`")),
         ] {
             let found = version_of_rev(rev).map(|version| version.to_string());
             assert_eq!(found.as_deref().map_err(String::as_str), expected);

@@ -12,6 +12,7 @@ use crate::failure;
 use crate::model::facts::PypiPin;
 
 const SOURCE: &str = "sha256-MDV2gb3rdkBpcKatr/HD//CM+lguwn12VAxyxaXy28c=";
+const COMMIT: &str = "5f4d3c2b1a09f8e7d6c5b4a3928170605f4e3d2c";
 const WHEEL: &str = "sha256-EID/pvaG/CJecNYYjexlzQwEkqy+aKLM0pZNJ2Qwxd0=";
 
 fn scope() -> Scope {
@@ -28,6 +29,8 @@ fn pins(version: &str, source: &str, wheel: &str) -> Pins {
     Pins {
         version: version.parse().unwrap(),
         tag: version.to_owned(),
+        commit: COMMIT.to_owned(),
+        by_commit: false,
         source_hash: source.parse().unwrap(),
         pypi: vec![PypiPin {
             name: "dagster-webserver".to_owned(),
@@ -382,5 +385,40 @@ fn a_hash_of_something_else_is_no_concern() {
         let expression = expression.replace("HASH", OTHER);
         let edited = beside_the_source(&expression);
         assert!(edited.is_ok(), "{expression}\n{}", edited.unwrap_err());
+    }
+}
+
+#[test]
+fn a_tag_that_follows_the_version_becomes_the_commit() {
+    let scope = scope();
+    let by_commit = Pins { by_commit: true, ..pins("1.9.12", SOURCE, WHEEL) };
+    let fetch = |tag: &str| {
+        let text = format!(
+            "{{ fetchFromGitHub }}:\nlet version = \"1.12.1\"; tag = version; in fetchFromGitHub \
+             {{ owner = \"dagster-io\"; repo = \"dagster\"; {tag} hash = \"{OLD_SOURCE}\"; }}\n"
+        );
+        [NixFile { path: "dagster-src.nix".to_owned(), text }]
+    };
+    let commit = format!("rev = \"{COMMIT}\";");
+    for (before, after) in [
+        ("tag = version;", commit.as_str()),
+        ("rev = version;", &commit),
+        ("tag = /* of */ version;", &commit),
+        ("tag = (version);", &commit),
+        // What names no version elsewhere would lose it.
+        ("tag = \"1.12.1\";", "tag = \"1.9.12\";"),
+        ("rev = \"refs/tags/${version}\";", "rev = \"refs/tags/${version}\";"),
+        ("inherit tag;", "inherit tag;"),
+    ] {
+        let edited = repin(&fetch(before), &scope, &by_commit);
+        let edited = edited.unwrap_or_else(|failure| panic!("{before}: {failure}"));
+        assert!(edited[0].text.contains(after), "{before}\n{}", edited[0].text);
+        // Twice is the same as once, and the next version keeps the form.
+        assert_eq!(repin(&edited, &scope, &by_commit).unwrap(), edited, "{before}");
+        let kept = repin(&fetch(before), &scope, &pins("1.9.12", SOURCE, WHEEL)).unwrap();
+        assert_eq!(kept[0].text.contains(&commit), before == commit, "{before}");
+        // The version that is pinned already keeps what names it.
+        let same = Pins { by_commit: true, ..pins("1.12.1", OLD_SOURCE, OLD_WHEEL) };
+        assert_eq!(repin(&fetch(before), &scope, &same).unwrap(), fetch(before), "{before}");
     }
 }

@@ -1,0 +1,15 @@
+{ fetchFromGitHub }:
+let
+  version = "1.12.1";
+in
+(fetchFromGitHub {
+  name = "dagster-src-${version}";
+  owner = "dagster-io";
+  repo = "dagster";
+  rev = "0123456789abcdef0123456789abcdef01234567";
+  hash = "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=";
+})
+// {
+  pname = "dagster-src";
+  inherit version;
+}
