@@ -17,6 +17,7 @@ mod programs;
 mod recovery;
 mod refusals;
 mod releases;
+mod remotes;
 mod scene;
 #[cfg(target_os = "linux")] // reads `/proc`
 mod secrets;

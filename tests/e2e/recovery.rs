@@ -8,12 +8,12 @@ use std::thread;
 use crate::programs::{TICK, replace, runs, sleeps, wait_for};
 use crate::scene::Scene;
 
-const RELEASE: [&str; 4] = ["release", "1.12.2", "--variant", "combined"];
-const FILE: &str = "nix/combined/dagster-complete.nix";
+pub const RELEASE: [&str; 4] = ["release", "1.12.2", "--variant", "combined"];
+pub const FILE: &str = "nix/combined/dagster-complete.nix";
 
 /// Released as if nothing had been: pushed, published, on its branch, and nothing left.
 #[track_caller]
-fn goes_on(scene: &Scene, args: &[&str], branch: &str) {
+pub fn goes_on(scene: &Scene, args: &[&str], branch: &str) {
     let ran = scene.run(args);
     ran.expect_status(0);
     let (at, _, dirty) = scene.state();
@@ -210,101 +210,4 @@ fn a_maintenance_release_that_was_killed() {
     fs::remove_file(scene.clone_path(FILE)).unwrap();
     fs::rename(scene.path("bin/real-flox"), scene.path("bin/flox")).unwrap();
     goes_on(&scene, &args, "release/1.9");
-}
-
-/// Makes somebody else push while the release is about to: an edit of a file.
-fn push_meanwhile(scene: &Scene, file: &str) {
-    let script = format!(
-        "case \"$1 $3\" in 'push --dry-run') ;; push*) if [ ! -e '{other}' ]; then \
-         @REAL@ clone --quiet '{origin}' '{other}' && echo '# theirs' >>'{other}/{file}' && \
-         @REAL@ -C '{other}' -c user.name=Other -c user.email=other@example.invalid \
-         commit --quiet --all --message=Meanwhile && @REAL@ -C '{other}' push --quiet; fi;; esac\n\
-         exec @REAL@ \"$@\"",
-        other = scene.path("other").display(),
-        origin = scene.path("origin.git").display(),
-    );
-    replace(scene, "git", &script);
-}
-
-#[test]
-fn a_remote_that_moved_elsewhere() {
-    let scene = Scene::new();
-    push_meanwhile(&scene, "README.md");
-    let ran = scene.run(&RELEASE);
-    ran.expect_status(0);
-    assert!(ran.stderr.contains("  Rebasing onto `origin/main`, which moved"), "{}", ran.block());
-    assert_eq!(
-        scene.git(&["log", "-2", "--format=%s", "origin/main"]),
-        "dagster 1.12.2\nMeanwhile"
-    );
-    goes_on(&scene, &RELEASE, "main");
-}
-
-#[test]
-fn a_remote_that_moved_where_it_was_tested() {
-    let scene = Scene::new();
-    let before = scene.state();
-    push_meanwhile(&scene, FILE);
-    let ran = scene.run(&RELEASE);
-    ran.expect_status(1);
-    let (_, error) = ran.stderr.split_once("error: ").unwrap();
-    expect_test::expect![[r#"
-        `origin/main` moved meanwhile, with other versions of `nix/combined/dagster-complete.nix`: 1.12.2 was not tested with them, and its commit was taken back; nothing was published
-        hint: `git pull --ff-only`, then `cargo xtask release 1.12.2` again
-    "#]]
-    .assert_eq(error);
-    assert_eq!(scene.state(), before);
-    // The hint works.
-    scene.git(&["pull", "--quiet", "--ff-only"]);
-    goes_on(&scene, &RELEASE, "main");
-}
-
-/// Its commit was made and not pushed, and the remote moved until the next run.
-#[test]
-fn an_own_commit_and_a_remote_that_moved() {
-    let scene = Scene::new();
-    replace(
-        &scene,
-        "git",
-        "case \"$1 $3\" in 'push --dry-run') ;; push*) exit 1;; esac\nexec @REAL@ \"$@\"",
-    );
-    let ran = scene.run(&RELEASE);
-    ran.expect_status(1);
-    assert!(ran.stderr.contains("is committed on `main` and not pushed"), "{}", ran.block());
-    fs::remove_file(scene.path("bin/git")).unwrap();
-    let other = scene.path("other");
-    let script = format!(
-        "git clone -q '{origin}' '{other}' && cd '{other}' && echo x >>README.md && \
-         git -c user.name=O -c user.email=o@example.invalid commit -qam Meanwhile && git push -q",
-        origin = scene.path("origin.git").display(),
-        other = other.display(),
-    );
-    assert!(scene.world.command("sh").args(["-c", &script]).status().unwrap().success());
-    goes_on(&scene, &RELEASE, "main");
-}
-
-/// What a version is was decided when it was committed: a tag that moved since is a person's.
-#[test]
-fn another_source_under_a_version_that_is_committed() {
-    let scene = Scene::new();
-    scene.run(&[&RELEASE[..], &["--commit-only"]].concat()).expect_status(0);
-    let path = scene.clone_path("nix/separate/dagster-src.nix");
-    let text = fs::read_to_string(&path).unwrap();
-    let other = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    let at = text.find("sha256-").unwrap();
-    for file in ["nix/separate/dagster-src.nix", FILE] {
-        let path = scene.clone_path(file);
-        let changed = fs::read_to_string(&path).unwrap().replace(&text[at..at + 51], other);
-        fs::write(&path, changed).unwrap();
-    }
-    scene.git(&["commit", "--quiet", "--all", "--message=As if the tag had moved since"]);
-    scene.git(&["push", "--quiet"]);
-    let before = scene.state();
-    let ran = scene.run(&RELEASE);
-    ran.expect_status(3);
-    assert!(
-        ran.stderr.contains("error: 1.12.2 is committed already, and its source is sha256-AAAA")
-    );
-    assert_eq!(scene.state(), before);
-    assert_eq!(scene.show("dagster-complete"), "");
 }

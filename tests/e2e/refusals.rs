@@ -662,3 +662,30 @@ fn an_answer_that_cannot_be_written() {
     let status = scene.xtask(&["release", "1.12.2"]).stderr(full).status().unwrap();
     assert_eq!(status.code(), Some(0));
 }
+
+/// git would refuse the commit, after an hour of building; and what else is wrong is told with it.
+#[test]
+fn a_merge_that_is_unfinished() {
+    let scene = Scene::new();
+    for (branch, file) in [("side", "A"), ("main", "B")] {
+        if branch == "side" {
+            scene.git(&["switch", "--quiet", "--create", "side"]);
+        }
+        fs::write(scene.clone_path(file), "x\n").unwrap();
+        scene.git(&["add", file]);
+        scene.git(&["commit", "--quiet", "--message=x"]);
+        scene.git(&["switch", "--quiet", "main"]);
+    }
+    scene.git(&["merge", "--quiet", "--no-commit", "side"]);
+    fs::write(scene.clone_path("flox/.flox/odd"), "").unwrap();
+    let ran = scene.run(&["release", "1.12.2"]);
+    ran.expect_status(1);
+    for words in [
+        "things stop this release",
+        "checkout: a merge is unfinished in this checkout",
+        "environment: expected every file of the Flox environment in git",
+        "hint: end it: `git merge --continue`, or `git merge --abort`",
+    ] {
+        assert!(ran.stderr.contains(words), "{words}\n{}", ran.block());
+    }
+}

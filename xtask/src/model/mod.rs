@@ -13,6 +13,7 @@ pub mod nixpkgs;
 pub mod plan;
 pub mod project;
 pub mod requirement;
+pub mod source;
 pub mod sri;
 pub mod upstreams_faults;
 pub mod version;

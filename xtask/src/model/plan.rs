@@ -11,10 +11,9 @@ use similar::TextDiff;
 use super::config::{Config, Pin};
 use super::drift::relaxed::{self, Relaxed};
 use super::drift::{self, Compared, Finding, Found, Severity};
-use super::facts::{Distribution, Facts, is_commit};
+use super::facts::{Distribution, Facts};
 use super::nix_edit::{self, Expression, ListEdit, NixFile, Pinned, Pins, Scope};
 use super::nixpkgs::Recorded;
-use super::sri::Sri;
 
 /// What changes, from where to where.
 pub struct Plan {
@@ -105,29 +104,6 @@ impl Plan {
         };
         let (pins, drift) = (changes(files, &pinned), changes(&pinned, &adapted));
         Ok(Self { from, facts, python, findings, notices, relaxed, accepts_drift, pins, drift })
-    }
-
-    /// In words, where the files have this version already and from another source.
-    pub fn other_source(&self) -> Option<String> {
-        let Facts { release, source_hash, .. } = &self.facts;
-        if self.from.version.value != release.version {
-            return None;
-        }
-        let rev = &self.from.rev.value;
-        if is_commit(rev) && !rev.eq_ignore_ascii_case(&release.commit) {
-            return Some(format!("its commit is {rev} there and {} now", release.commit));
-        }
-        let pinned = self.from.source_hash.value;
-        if pinned != *source_hash && pinned != Sri::FAKE {
-            return Some(format!("its source is {pinned} there and {source_hash} now"));
-        }
-        release.wheels.iter().find_map(|wheel| {
-            let pinned = self.from.pypi.get(&wheel.name)?.hash.value;
-            let differs = pinned != wheel.hash && pinned != Sri::FAKE;
-            differs.then(|| {
-                format!("its wheel of `{}` is {pinned} there and {} now", wheel.name, wheel.hash)
-            })
-        })
     }
 
     /// No change of any file.

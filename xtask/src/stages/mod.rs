@@ -6,6 +6,7 @@ mod branch;
 pub mod build;
 pub mod bump;
 pub mod catalog;
+pub mod committed;
 pub mod doctor;
 pub mod inspect;
 pub mod prefetch;

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use rustix::fs::Access;
 use xshell::cmd;
 
 use crate::checkout::Checkout;
@@ -99,7 +100,7 @@ fn of_repository(checkout: &Checkout, need: Need) -> Vec<Check> {
     let git = checkout.git();
     let remote = &checkout.config.git.remote;
     let check = |name, result| Check { name, result };
-    let mut checks = Vec::new();
+    let mut checks = vec![check("checkout", in_order(checkout))];
     if need.commits {
         let committer = command::read(cmd!(sh, "git var GIT_COMMITTER_IDENT"));
         let author = command::read(cmd!(sh, "git var GIT_AUTHOR_IDENT"));
@@ -137,7 +138,10 @@ pub fn upstream(checkout: &Checkout) -> Result<Option<String>> {
     Err(Failure::failed(format!(
         "expected a branch of `{remote}` as the upstream of the current branch, found `{upstream}`"
     ))
-    .hint(format!("`git branch --set-upstream-to={remote}/BRANCH`"))
+    .hint(match checkout.git().branch()? {
+        Some(branch) => format!("`git branch --set-upstream-to={remote}/{branch} {branch}`"),
+        None => format!("`git switch {}`", checkout.config.git.branch),
+    })
     .into())
 }
 
@@ -147,6 +151,33 @@ fn branch(checkout: &Checkout, need: Need) -> Result<String> {
         None if need.commits => Ok("no upstream yet: the push of a release sets it".to_owned()),
         None => anyhow::bail!("the current branch has no upstream"),
     }
+}
+
+/// A release is made on a branch, commits only its own edits, and not in the middle of another
+/// change of git's: git would refuse the commit, after the build.
+fn in_order(checkout: &Checkout) -> Result<String> {
+    let git = checkout.git();
+    if let Some(what) = git.unfinished()? {
+        return Err(Failure::failed(format!("a {what} is unfinished in this checkout"))
+            .hint(format!("end it: `git {what} --continue`, or `git {what} --abort`"))
+            .into());
+    }
+    let dirty = git.dirty()?;
+    if !dirty.is_empty() {
+        return Err(Failure::failed(format!(
+            "expected a clean checkout, found changes in {}",
+            dirty.join(", ")
+        ))
+        .hint("commit or stash it: a release commits only its own edits")
+        .into());
+    }
+    let Some(branch) = git.branch()? else {
+        return Err(Failure::failed("a release is made on a branch")
+            .caused_by(anyhow::anyhow!("expected a branch, found a detached HEAD"))
+            .hint(format!("`git switch {}`", checkout.config.git.branch))
+            .into());
+    };
+    Ok(format!("clean, on `{branch}`"))
 }
 
 /// flox refuses to publish from a shallow clone, and Nix to read one.
@@ -248,17 +279,19 @@ fn missing_interpreter(script: &Path) -> Option<String> {
     let text = std::fs::read(script).ok()?;
     let line = text.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let line = String::from_utf8_lossy(line).into_owned();
-    let mut words = line.split_whitespace();
+    // A carriage return at the end of the line is a part of the name, to the kernel.
+    let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
     let program = Path::new(words.next()?);
-    if !program.exists() {
-        return Some(program.display().to_string());
+    let can_run = |path: &Path| rustix::fs::access(path, Access::EXEC_OK).is_ok();
+    if !can_run(program) {
+        return Some(program.display().to_string().escape_debug().to_string());
     }
     let is_env = program.file_name().is_some_and(|name| name == "env");
     let program = words.find(|word| !word.starts_with('-') && !word.contains('='));
     let program = program.filter(|_| is_env)?;
     let path = std::env::var_os("PATH")?;
-    let is_there = std::env::split_paths(&path).any(|dir| dir.join(program).exists());
-    (!is_there).then(|| program.to_owned())
+    let is_there = std::env::split_paths(&path).any(|dir| can_run(&dir.join(program)));
+    (!is_there).then(|| program.escape_debug().to_string())
 }
 
 /// What flox refuses to publish over.
@@ -340,6 +373,9 @@ mod tests {
             ("echo", None),
             ("", None),
             ("#!/no/such/sh -e", Some("/no/such/sh")),
+            ("#!/bin/sh\r", Some("/bin/sh\\r")),
+            ("#!/usr/bin/env sh\r", Some("sh\\r")),
+            ("#!/etc/passwd", Some("/etc/passwd")),
             ("#!/usr/bin/env no-such-sh", Some("no-such-sh")),
             ("#!/usr/bin/env -S no-such-sh -e", Some("no-such-sh")),
         ] {

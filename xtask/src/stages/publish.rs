@@ -7,11 +7,12 @@ use anyhow::Result;
 use super::catalog::{self, Entry, Package};
 use super::preflight::{self, Need};
 use super::smoke::{self, Smoked};
-use super::{build, recover};
+use super::{build, committed, recover};
 use crate::args::{OrgArg, VariantArg};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::model::source::Source;
 use crate::smoke::Options;
 use crate::tools::flox::{self, Flox, Outcome};
 use crate::ui;
@@ -44,6 +45,8 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let _lock = recover::start(checkout, "publish")?;
     preflight::check(checkout, org, Need::PUBLISH)?;
     check_git(checkout)?;
+    let pinned = checkout.pinned()?;
+    committed::check(checkout, &pinned.version.value, &Source::from(&pinned))?;
     let smoked = smoke::build_and_smoke(checkout, args.variant.variants(), &args.smoke)?;
     report(checkout, &publish(checkout, &smoked, org)?);
     Ok(())

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::tools::edits::Edits;
 use crate::tools::git::LockFile;
 use crate::tools::lock::Lock;
+use crate::tools::moves;
 use crate::ui;
 
 /// Takes the lock for a command, as `release 1.9.12`, and puts right what an earlier run left.
@@ -16,12 +17,14 @@ use crate::ui;
 /// # Errors
 /// When another run has the lock, and when a person must look first.
 pub fn start(checkout: &Checkout, command: &str) -> Result<Lock> {
-    let lock = Lock::take(checkout, command)?;
+    let mut lock = Lock::take(checkout, command)?;
     let git = checkout.git();
     for file in git.lock_files()? {
         unlock(checkout, &file, lock.killed_since())?;
     }
+    lock.put_right();
     git.remove_scratch()?;
+    moves::recover(&git)?;
     Edits::recover(checkout)?;
     There::recover(checkout)?;
     Ok(lock)

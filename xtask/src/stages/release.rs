@@ -10,7 +10,7 @@ use super::bump::DriftArg;
 use super::preflight::{self, Need};
 use super::publish::{self, Published};
 use super::smoke::{self, Smoked};
-use super::{attest, build, bump, catalog, inspect, recover};
+use super::{attest, build, bump, catalog, committed, inspect, recover};
 use crate::args::{OrgArg, VariantArg};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
@@ -18,10 +18,11 @@ use crate::interrupt;
 use crate::model::config::Variant;
 use crate::model::facts::Facts;
 use crate::model::plan::{Plan, subject};
+use crate::model::source::Source;
 use crate::model::version;
 use crate::smoke::Options;
 use crate::tools::edits::Edits;
-use crate::tools::flox;
+use crate::tools::{flox, moves};
 use crate::ui;
 
 /// Release a version: bump, build, smoke, commit, push, publish
@@ -75,24 +76,37 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     if args.dry_run {
         return dry_run(checkout, &version, args.variant.variants(), args.drift);
     }
-    let _lock = recover::start(checkout, &format!("release {version}"))?;
-    check_clean(checkout)?;
-    let branch = current_branch(checkout)?;
+    let lock = recover::start(checkout, &format!("release {version}"))?;
     let git = checkout.git();
     let is_committed = git.has_commit_on_remote(&checkout.config.git.remote, &subject(&version))?;
     let need = args.need(is_committed);
     preflight::check(checkout, org, need)?;
+    let branch = current_branch(checkout)?;
     git.fetch(&checkout.config.git.remote)?;
     let place = place(checkout, &branch, &version)?;
     let release = inspect::release(checkout, &version)?;
     let facts = inspect::facts(checkout, release)?;
+    committed::check(checkout, &version, &Source::from(&facts))?;
 
     let there = There::go(checkout, &branch, &place)?;
-    let here = Checkout::open(&checkout.root)?;
-    let published = check_order(&here, &there, &version)
-        .and_then(|()| release_here(&here, args, need, facts, there.branch(), org));
+    let published = bring_in_step_with_remote(checkout, &there, &version)
+        .and_then(|()| Checkout::open(&checkout.root))
+        .and_then(|here| {
+            check_order(&here, &there, &version)?;
+            release_here(&here, args, need, facts, there.branch(), org)
+        });
+    if published.is_err() {
+        // A git that was killed is in the way of the next one.
+        lock.remove_those_of_git()?;
+    }
     let back = there.come_back();
-    let published = published?;
+    let published = match (published, &back) {
+        (Err(error), Err(elsewhere)) => {
+            ui::warning(format!("failed to switch back: {elsewhere:#}; `git switch {branch}`"));
+            return Err(error);
+        }
+        (published, _) => published?,
+    };
     let Some(published) = published else { return back };
     publish::report(checkout, &published);
     // The release is made: where the checkout stands is not part of it.
@@ -112,9 +126,10 @@ fn release_here(
     org: &str,
 ) -> Result<Option<Vec<Published>>> {
     let version = facts.release.version.clone();
-    check_in_step_with_remote(checkout, branch, &version)?;
     let plan = bump::plan(checkout, facts, args.drift)?;
-    check_source(checkout, &plan)?;
+    if plan.from.version.value == version {
+        committed::check_here(checkout, &plan.from, &Source::from(&plan.facts))?;
+    }
     let variants = args.variant.variants();
     if !plan.undecided().is_empty() {
         bump::explain(&plan);
@@ -157,9 +172,11 @@ fn release_here(
         return Ok(None);
     }
     check_built(checkout, &smoked)?;
+    check_still_on(checkout, branch)?;
     if !plan.is_empty() {
         ui::step("Committing", format!("dagster {version} on `{branch}`"));
         commit(checkout, &plan, &smoked)?;
+        check_still_on(checkout, branch)?;
     }
     edits.keep()?;
     // Who only publishes may not push, not even nothing.
@@ -170,18 +187,23 @@ fn release_here(
         ui::step("Stopped", format!("{version} is committed and pushed; nothing was published"));
         return Ok(None);
     }
+    check_still_on(checkout, branch)?;
     publish::publish(checkout, &smoked, org).map(Some)
 }
 
-/// Refuses to release another source under a version that was released, from whichever machine.
-fn check_source(checkout: &Checkout, plan: &Plan) -> Result<()> {
-    let version = &plan.facts.release.version;
-    let Some(difference) = plan.other_source() else { return Ok(()) };
-    if !checkout.git().has_commit(&subject(version))? {
+/// Refuses to go on where somebody has checked out another branch meanwhile: what is committed or
+/// published next would be of that one.
+fn check_still_on(checkout: &Checkout, branch: &str) -> Result<()> {
+    let found = checkout.git().branch()?;
+    if found.as_deref() == Some(branch) {
         return Ok(());
     }
-    Err(Failure::decision(format!("{version} is committed already, and {difference}"))
-        .hint("find out from upstream which one is the release; what users have stays as it is")
+    let found = found.map_or("no branch".to_owned(), |found| format!("`{found}`"));
+    Err(Failure::failed(format!("expected `{branch}` to be checked out still, found {found}"))
+        .hint(format!(
+            "nothing was done to what is checked out now: `git switch {branch}`, and run the \
+             command again"
+        ))
         .into())
 }
 
@@ -229,7 +251,7 @@ fn commit(checkout: &Checkout, plan: &Plan, smoked: &[Smoked]) -> Result<()> {
         "a hook of git's changed `{}` in the commit: that is not what was built and smoked",
         changed.join("`, `")
     ));
-    Err(match git.take_back_to(&before) {
+    Err(match moves::move_to(&git, &before) {
         Ok(()) => {
             failure.hint("the commit was taken back; make the hook leave the Nix files alone")
         }
@@ -243,16 +265,35 @@ fn commit(checkout: &Checkout, plan: &Plan, smoked: &[Smoked]) -> Result<()> {
 fn push(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> {
     let remote = &checkout.config.git.remote;
     let git = checkout.git();
+    let upstream = format!("{remote}/{branch}");
     ui::step("Pushing", format!("`{branch}` to `{remote}`"));
+    let there = || -> Result<Option<String>> {
+        git.is_on_remote(branch, remote)?.then(|| git.commit_of(&upstream)).transpose()
+    };
     for _ in 0..PUSHES {
-        let Err(error) = git.push(remote, branch) else { return Ok(()) };
-        let is_behind = git.fetch(remote).is_ok()
-            && git.is_on_remote(branch, remote)?
-            && git.count_not_in(&format!("{remote}/{branch}"), "HEAD")? > 0;
-        if !is_behind {
+        git.fetch(remote).map_err(|error| not_pushed(branch, version, error))?;
+        let before = there()?;
+        if before.is_some() {
+            catch_up(checkout, branch, version)?;
+        }
+        let pushed = git.push(remote, branch, before.as_deref());
+        let Err(error) = pushed else { return Ok(()) };
+        if git.fetch(remote).is_err() {
+            return Err(Failure::failed(format!(
+                "{version} is committed on `{branch}`, and whether it is pushed could not be asked"
+            ))
+            .caused_by(error)
+            .hint(again(version))
+            .into());
+        }
+        let now = there()?;
+        if now.is_some() && git.count_not_in("HEAD", &upstream)? == 0 {
+            ui::warning(format!("`{branch}` is pushed, although: {error:#}"));
+            return git.set_upstream(remote, branch);
+        }
+        if now == before {
             return Err(not_pushed(branch, version, error));
         }
-        rebase(checkout, branch, version)?;
     }
     let moved = anyhow::anyhow!("`{remote}` moved {PUSHES} times while it was pushed");
     Err(not_pushed(branch, version, moved))
@@ -260,33 +301,60 @@ fn push(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> {
 
 fn not_pushed(branch: &str, version: &Version, error: anyhow::Error) -> anyhow::Error {
     Failure::failed(format!(
-        "{version} is committed on `{branch}` and not pushed; nothing was published"
+        "{version} is committed on `{branch}` and not pushed; this run published nothing"
     ))
     .caused_by(error)
-    .hint(format!(
-        "mend that, then run `cargo xtask release {version}` again: it goes on from here"
-    ))
+    .hint(again(version))
     .into()
 }
 
+fn again(version: &Version) -> String {
+    format!("mend that, then run `cargo xtask release {version}` again: it goes on from here")
+}
+
 /// Puts the release's own commit on top of what the remote got meanwhile, when that is nothing that
-/// was built and smoked; else takes the commit back.
-fn rebase(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> {
+/// was built and smoked; else takes the commit back. No other commit is touched.
+fn catch_up(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> {
     let git = checkout.git();
     let upstream = format!("{}/{branch}", checkout.config.git.remote);
+    let ahead = git.count_not_in("HEAD", &upstream)?;
+    if ahead == 0 || git.subject("HEAD")? != subject(version) {
+        return Ok(());
+    }
+    if ahead > 1 {
+        // They were on the remote when this run began.
+        moves::move_to(&git, "HEAD^")?;
+        return Err(Failure::failed(format!(
+            "`{upstream}` was rewritten meanwhile: it lacks {} of `{branch}`; the commit of \
+             {version} was taken back, and this run published nothing",
+            ui::count(ahead - 1, "commit")
+        ))
+        .hint(format!(
+            "look at `git log {upstream}..{branch}`: push what is missing there, or leave it with \
+             `git switch {branch}` and `git reset --keep {upstream}`; then run the command again"
+        ))
+        .into());
+    }
+    if git.count_not_in(&upstream, "HEAD")? == 0 {
+        return Ok(());
+    }
     let base = git.merge_base("HEAD", &upstream)?;
     let changed = git.differences_in(&base, &upstream, build::TESTED)?;
     if changed.is_empty() {
         ui::step("Rebasing", format!("onto `{upstream}`, which moved and has what was tested"));
-        return git.rebase(&upstream);
+        let anew = git.made_anew_on(&upstream)?;
+        return moves::move_to(&git, &anew);
     }
-    git.take_back_to(&base)?;
+    moves::move_to(&git, &base)?;
     Err(Failure::failed(format!(
         "`{upstream}` moved meanwhile, with other versions of `{}`: {version} was not tested with \
-         them, and its commit was taken back; nothing was published",
+         them, and its commit was taken back; this run published nothing",
         changed.join("`, `")
     ))
-    .hint(format!("`git pull --ff-only`, then `cargo xtask release {version}` again"))
+    .hint(format!(
+        "`git pull --ff-only` if `{branch}` is checked out, then `cargo xtask release {version}` \
+         again"
+    ))
     .into())
 }
 
@@ -318,6 +386,7 @@ fn dry_run(
         ui::detail(format!("{variant}: {}", names.join(" ")));
     }
     ui::patch(&plan.patch())?;
+    committed::check(checkout, version, &Source::from(&plan.facts))?;
     bump::check_decided(&plan)
 }
 
@@ -342,37 +411,49 @@ fn check_order(checkout: &Checkout, there: &There<'_>, version: &Version) -> Res
 }
 
 /// Refuses when the branch and its remote have gone apart. The one commit that a release cut short
-/// had not pushed yet is no such thing.
-fn check_in_step_with_remote(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> {
+/// had not pushed yet is no such thing; nor is a maintenance branch that is only behind, as after a
+/// release on another machine.
+fn bring_in_step_with_remote(
+    checkout: &Checkout,
+    there: &There<'_>,
+    version: &Version,
+) -> Result<()> {
     let git = checkout.git();
-    let remote = &checkout.config.git.remote;
-    if git.is_on_remote(branch, remote)? {
-        let upstream = format!("{remote}/{branch}");
-        let behind = git.count_not_in(&upstream, "HEAD")?;
-        let ahead = git.count_not_in("HEAD", &upstream)?;
-        let is_own = ahead == 1 && git.subject("HEAD")? == subject(version);
-        if ahead > 0 && !is_own {
-            return Err(Failure::failed(format!(
-                "`{branch}` has {} that `{upstream}` lacks",
-                ui::count(ahead, "commit")
-            ))
-            .hint(match behind {
-                0 => "`git push`, so that a release pushes its own commit only",
-                _ => "`git pull --rebase`, then `git push`: a release pushes its own commit only",
-            })
-            .into());
-        }
-        if behind > 0 && is_own {
-            return rebase(checkout, branch, version);
-        }
-        if behind > 0 {
-            return Err(Failure::failed(format!(
-                "`{branch}` lacks {} of `{upstream}`",
-                ui::count(behind, "commit")
-            ))
-            .hint("`git pull --ff-only`")
-            .into());
-        }
+    let (branch, remote) = (there.branch(), &checkout.config.git.remote);
+    if !git.is_on_remote(branch, remote)? {
+        return Ok(());
+    }
+    let upstream = format!("{remote}/{branch}");
+    let behind = git.count_not_in(&upstream, "HEAD")?;
+    let ahead = git.count_not_in("HEAD", &upstream)?;
+    if ahead == 1 && git.subject("HEAD")? == subject(version) {
+        return catch_up(checkout, branch, version);
+    }
+    let on_it = there.hint_on_it();
+    if ahead > 0 {
+        return Err(Failure::failed(format!(
+            "`{branch}` has {} that `{upstream}` lacks",
+            ui::count(ahead, "commit")
+        ))
+        .hint(match behind {
+            0 => format!("{on_it}`git push`, so that a release pushes its own commit only"),
+            _ => format!(
+                "{on_it}`git pull --rebase`, then `git push`: a release pushes its own commit only"
+            ),
+        })
+        .into());
+    }
+    if behind > 0 && there.is_away() {
+        ui::detail(format!("{} of `{upstream}`", ui::count(behind, "new commit")));
+        return git.fast_forward(&upstream);
+    }
+    if behind > 0 {
+        return Err(Failure::failed(format!(
+            "`{branch}` lacks {} of `{upstream}`",
+            ui::count(behind, "commit")
+        ))
+        .hint("`git pull --ff-only`")
+        .into());
     }
     Ok(())
 }
@@ -382,19 +463,6 @@ fn is_pushed(checkout: &Checkout) -> Result<bool> {
     let git = checkout.git();
     let Some(upstream) = preflight::upstream(checkout)? else { return Ok(false) };
     Ok(git.count_not_in("HEAD", &upstream)? == 0)
-}
-
-fn check_clean(checkout: &Checkout) -> Result<()> {
-    let dirty = checkout.git().dirty()?;
-    if dirty.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::failed(format!(
-        "expected a clean checkout, found changes in {}",
-        dirty.join(", ")
-    ))
-    .hint("commit or stash it: a release commits only its own edits")
-    .into())
 }
 
 fn current_branch(checkout: &Checkout) -> Result<String> {

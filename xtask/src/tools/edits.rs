@@ -15,12 +15,23 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::git::Git;
+use super::moves;
 use crate::checkout::Checkout;
 use crate::failure::Failure;
-use crate::model::plan::{Change, Plan};
+use crate::model::plan::{self, Change, Plan};
 use crate::ui;
 
 const JOURNAL: &str = "xtask-edits.json";
+
+/// What the journal says.
+#[derive(Serialize, Deserialize)]
+struct Journal {
+    /// The commit that the edits were made on.
+    head: String,
+    /// The first line of the commit that they are for.
+    subject: String,
+    entries: Vec<Entry>,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Entry {
@@ -46,10 +57,26 @@ impl Edits {
             .into_iter()
             .map(|Change { path, before, after }| Entry { path, before, after })
             .collect();
-        let journal = checkout.git().git_path(JOURNAL)?;
-        let edits = Self { root: checkout.root.clone(), journal, entries };
-        replace(&edits.journal, &serde_json::to_vec(&edits.entries)?)?;
+        let git = checkout.git();
+        let journal = git.git_path(JOURNAL)?;
+        let there = Journal {
+            head: git.commit_of("HEAD")?,
+            subject: plan::subject(&plan.facts.release.version),
+            entries,
+        };
+        let text = serde_json::to_vec(&there)?;
+        let edits = Self { root: checkout.root.clone(), journal, entries: there.entries };
+        replace(&edits.journal, &text)?;
         for entry in &edits.entries {
+            if edits.now(entry) != Now::Before {
+                // Dropped here, the edits are taken back, this file stays.
+                return Err(Failure::failed(format!(
+                    "`{}` was edited since it was read, and was left as it is",
+                    entry.path
+                ))
+                .hint("commit or drop that edit, then run the command again")
+                .into());
+            }
             replace(&edits.root.join(&entry.path), entry.after.as_bytes())?;
         }
         Ok(edits)
@@ -73,13 +100,17 @@ impl Edits {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             text => text.with_context(|| format!("failed to read `{}`", journal.display()))?,
         };
-        let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(&text) else {
+        let Ok(Journal { head, subject, entries }) = serde_json::from_slice(&text) else {
             forget_unreadable(&journal, &git.dirty()?)?;
             return Ok(false);
         };
         let edits = Self { root: checkout.root.clone(), journal, entries };
         for path in edits.paths() {
             remove_if_there(&new_name(&checkout.root.join(path)))?;
+        }
+        if edits.are_committed_otherwise(&git, &head, &subject)? {
+            ui::warning("an earlier run was interrupted, and a hook had changed its commit");
+            moves::move_to(&git, &head)?;
         }
         if edits.are_in_git()? {
             // Killed before the first file or after the commit, or put back by hand.
@@ -102,6 +133,23 @@ impl Edits {
         ui::warning(format!("an earlier run was interrupted: putting {count} files back"));
         edits.restore()?;
         Ok(true)
+    }
+
+    /// Is the last commit that of the run that was killed, and has a hook of git's put something
+    /// else than the edits into it? Nobody has tested that.
+    fn are_committed_otherwise(&self, git: &Git<'_>, head: &str, subject: &str) -> Result<bool> {
+        let is_next = git.commit_of("HEAD")? != head
+            && git.subject("HEAD")? == subject
+            && git.commit_of("HEAD^")? == head;
+        if !is_next {
+            return Ok(false);
+        }
+        for Entry { path, after, .. } in &self.entries {
+            if git.file_in("HEAD", path)?.trim_end() != after.trim_end() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn paths(&self) -> Vec<&str> {

@@ -415,11 +415,22 @@ fn parse_show(stdout: &str, pkg_path: &str) -> Result<Vec<Listed>, Failure> {
             "what the catalog has cannot be told from this: see that the version of flox is known",
         )
     };
-    let lines: Vec<&str> = stdout.lines().filter(|line| line.starts_with(&prefix)).collect();
-    if lines.is_empty() {
-        return Err(unknown(stdout.trim()));
+    let (about, list) =
+        stdout.split_once("\nOther versions:\n").ok_or_else(|| unknown(stdout.trim()))?;
+    let latest = about.lines().find_map(|line| {
+        let name = line.strip_prefix("Latest:")?.trim();
+        name.strip_prefix(pkg_path)?.strip_prefix('@')
+    });
+    let latest = latest.ok_or_else(|| unknown(about.trim()))?;
+    let listed: Vec<Listed> = list
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| read(line).ok_or_else(|| unknown(line.trim())))
+        .collect::<Result<_, _>>()?;
+    if !listed.iter().any(|entry| entry.version == latest) {
+        return Err(unknown(&format!("{latest} as the latest, and not in the list")));
     }
-    lines.into_iter().map(|line| read(line).ok_or_else(|| unknown(line.trim()))).collect()
+    Ok(listed)
 }
 
 /// The Nix system that this machine builds for.

@@ -73,23 +73,28 @@ impl<'a> Git<'a> {
     /// The id of the tree that a commit of every tracked file as it is now would have.
     pub fn tree_of_tracked_files(&self) -> Result<String> {
         let sh = self.sh;
-        let index = self.git_path(&format!("{SCRATCH}{}", std::process::id()))?;
-        let _remove = RemoveOnDrop(&index);
-        std::fs::copy(self.git_path("index")?, &index).context("failed to copy git's index")?;
-        command::read(cmd!(sh, "git add --update .").env("GIT_INDEX_FILE", &index))?;
-        command::read(cmd!(sh, "git write-tree").env("GIT_INDEX_FILE", &index)).and_then(object_id)
+        let scratch = self.scratch()?;
+        let index = scratch.0.as_path();
+        std::fs::copy(self.git_path("index")?, index).context("failed to copy git's index")?;
+        command::read(cmd!(sh, "git add --update .").env("GIT_INDEX_FILE", index))?;
+        command::read(cmd!(sh, "git write-tree").env("GIT_INDEX_FILE", index)).and_then(object_id)
+    }
+
+    /// Where another index than git's own can be.
+    fn scratch(&self) -> Result<RemoveOnDrop> {
+        self.git_path(&format!("{SCRATCH}{}", std::process::id())).map(RemoveOnDrop)
     }
 
     /// The ids of files and directories in a tree, by their paths; what is not there is left out.
     pub fn ids_in(&self, tree: &str, paths: &[&str]) -> Result<BTreeMap<String, String>> {
         let sh = self.sh;
-        let list = command::read(cmd!(sh, "git ls-tree {tree} -- {paths...}"))?;
+        let list = command::read(cmd!(sh, "git ls-tree -z {tree} -- {paths...}"))?;
         // MODE TYPE ID, a tab, and the path.
         let id = |line: &str| {
             let (about, path) = line.split_once('\t')?;
             Some((path.to_owned(), about.split(' ').nth(2)?.to_owned()))
         };
-        list.lines()
+        names(&list)
             .map(|line| {
                 let (path, id) = id(line)
                     .with_context(|| format!("expected an entry of a tree, found `{line}`"))?;
@@ -101,16 +106,16 @@ impl<'a> Git<'a> {
     /// The files in which two trees differ.
     pub fn differences(&self, a: &str, b: &str) -> Result<Vec<String>> {
         let sh = self.sh;
-        let names = command::read(cmd!(sh, "git diff --no-renames --name-only {a} {b}"))?;
-        Ok(names.lines().map(str::to_owned).collect())
+        let list = command::read(cmd!(sh, "git diff --no-renames --name-only -z {a} {b}"))?;
+        Ok(names(&list).map(str::to_owned).collect())
     }
 
     /// The same, of some paths only.
     pub fn differences_in(&self, a: &str, b: &str, paths: &[&str]) -> Result<Vec<String>> {
         let sh = self.sh;
-        let names =
-            command::read(cmd!(sh, "git diff --no-renames --name-only {a} {b} -- {paths...}"))?;
-        Ok(names.lines().map(str::to_owned).collect())
+        let list =
+            command::read(cmd!(sh, "git diff --no-renames --name-only -z {a} {b} -- {paths...}"))?;
+        Ok(names(&list).map(str::to_owned).collect())
     }
 
     /// Where two histories part.
@@ -119,11 +124,29 @@ impl<'a> Git<'a> {
         command::read(cmd!(sh, "git merge-base {a} {b}")).and_then(object_id)
     }
 
-    /// Is there a commit here with this first line?
-    pub fn has_commit(&self, subject: &str) -> Result<bool> {
+    /// The commits with this first line, on all branches, here and on remotes; newest first.
+    pub fn commits_of(&self, subject: &str) -> Result<Vec<String>> {
         let sh = self.sh;
-        let subjects = command::read(cmd!(sh, "git log --format=%s"))?;
-        Ok(subjects.lines().any(|found| found == subject))
+        let list = command::read(cmd!(sh, "git log --format=%H%x20%s HEAD --branches --remotes"))?;
+        list.lines()
+            .filter_map(|line| line.split_once(' '))
+            .filter(|(_, found)| *found == subject)
+            .map(|(commit, _)| object_id(commit.to_owned()))
+            .collect()
+    }
+
+    /// A file as a commit has it, byte for byte but for the end of its last line.
+    pub fn file_in(&self, commit: &str, path: &str) -> Result<String> {
+        let sh = self.sh;
+        let name = format!("{commit}:{path}");
+        command::read(cmd!(sh, "git show {name}"))
+    }
+
+    /// The files below some directories as a commit has them, by their paths.
+    pub fn files_in(&self, commit: &str, dirs: &[&str]) -> Result<BTreeMap<String, String>> {
+        let sh = self.sh;
+        let list = command::read(cmd!(sh, "git ls-tree -r -z --name-only {commit} -- {dirs...}"))?;
+        names(&list).map(|path| Ok((path.to_owned(), self.file_in(commit, path)?))).collect()
     }
 
     /// Has any branch of a remote, as it was fetched last, a commit with this first line?
@@ -133,27 +156,92 @@ impl<'a> Git<'a> {
         Ok(subjects.lines().any(|found| found == subject))
     }
 
-    /// Puts this branch's own commits on top of another's; all of them or none.
-    pub fn rebase(&self, onto: &str) -> Result<()> {
+    /// Makes the last commit anew on top of another one; touches neither branch, index nor files.
+    /// Returns the new commit.
+    ///
+    /// # Errors
+    /// When both change the same file.
+    pub fn made_anew_on(&self, onto: &str) -> Result<String> {
         let sh = self.sh;
-        let rebased = command::read(cmd!(sh, "git rebase --quiet --no-verify {onto}"));
-        rebased.map(drop).inspect_err(|_| {
-            let _ = command::read(cmd!(sh, "git rebase --abort"));
-        })
+        let (base, tree) = (self.merge_base("HEAD", onto)?, self.scratch()?);
+        let index = tree.0.as_path();
+        command::read(
+            cmd!(sh, "git read-tree -i -m --aggressive {base} HEAD {onto}")
+                .env("GIT_INDEX_FILE", index),
+        )?;
+        let tree = command::read(cmd!(sh, "git write-tree").env("GIT_INDEX_FILE", index))
+            .and_then(object_id)?;
+        let message = command::read(cmd!(sh, "git log -1 --format=%B HEAD"))?;
+        let sign = self.signs_commits()?.then_some("-S");
+        let commit = cmd!(sh, "git commit-tree {sign...} -p {onto} -F - {tree}");
+        command::read_from(commit, &format!("{message}\n"))
+            .and_then(object_id)
+            .context("failed to commit")
     }
 
-    /// Takes the commits of this branch back, down to one: the branch, the index, and of the files
-    /// those that are as they were committed. What else was edited stays.
-    pub fn take_back_to(&self, commit: &str) -> Result<()> {
+    /// What `moves` does between its journal's first and last moment; twice is the same as once.
+    pub fn carry(&self, from: &str, to: &str) -> Result<()> {
         let sh = self.sh;
-        let edited = command::read(cmd!(sh, "git diff --no-renames --name-only HEAD"))?;
-        let mut paths = self.differences(commit, "HEAD")?;
-        paths.retain(|path| !edited.lines().any(|edited| edited == path));
-        command::read(cmd!(sh, "git reset --quiet --mixed {commit}"))?;
-        if !paths.is_empty() {
-            command::read(cmd!(sh, "git restore --source {commit} --worktree -- {paths...}"))?;
+        let paths = self.differences(from, to)?;
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let (before, after) = (self.ids_in(from, &paths)?, self.ids_in(to, &paths)?);
+        let literal = "--literal-pathspecs";
+        if paths.is_empty() {
+            return command::read(cmd!(sh, "git reset --quiet --mixed {to}")).map(drop);
+        }
+        let (diff, shown) = (["diff", "--no-renames", "--name-only", "-z"], &paths);
+        let differ = command::read(cmd!(sh, "git {literal} {diff...} {from} -- {shown...}"))?;
+        let differs = |path: &str| names(&differ).any(|other| other == path);
+        let mut restored = Vec::new();
+        for path in paths {
+            let file = self.root.join(path);
+            match (file.symlink_metadata().is_ok(), before.get(path), after.contains_key(path)) {
+                // Nothing is lost by having it again.
+                (false, _, true) => restored.push(path),
+                (true, Some(_), true) if !differs(path) => restored.push(path),
+                // git does not look at a file that its index has no more.
+                (true, Some(id), false)
+                    if !differs(path)
+                        || command::read(cmd!(sh, "git hash-object -- {path}"))? == *id =>
+                {
+                    std::fs::remove_file(&file)
+                        .with_context(|| format!("failed to remove `{}`", file.display()))?;
+                }
+                _ => {}
+            }
+        }
+        if self.commit_of("HEAD")? != to {
+            command::read(cmd!(sh, "git reset --quiet --mixed {to}"))?;
+        }
+        if !restored.is_empty() {
+            command::read(cmd!(
+                sh,
+                "git {literal} restore --source {to} --worktree -- {restored...}"
+            ))?;
         }
         Ok(())
+    }
+
+    /// Moves the current branch to where another one is, which has all that it has.
+    pub fn fast_forward(&self, to: &str) -> Result<()> {
+        let sh = self.sh;
+        command::read(cmd!(sh, "git merge --quiet --ff-only {to}")).map(drop)
+    }
+
+    /// What git was in the middle of when it was left, as `merge`.
+    pub fn unfinished(&self) -> Result<Option<&'static str>> {
+        for (file, what) in [
+            ("rebase-merge", "rebase"),
+            ("rebase-apply", "rebase"),
+            ("MERGE_HEAD", "merge"),
+            ("CHERRY_PICK_HEAD", "cherry-pick"),
+            ("REVERT_HEAD", "revert"),
+        ] {
+            if self.git_path(file)?.exists() {
+                return Ok(Some(what));
+            }
+        }
+        Ok(None)
     }
 
     /// Tracked files that differ from the last commit, each in backticks; none in a clean checkout.
@@ -200,10 +288,10 @@ impl<'a> Git<'a> {
         command::read_if_any(cmd!(sh, "git remote get-url {remote}"), NO_SUCH_REMOTE)
     }
 
-    /// Fetches the branches of a remote.
+    /// Fetches the branches of a remote; those that are gone there are forgotten.
     pub fn fetch(&self, remote: &str) -> Result<()> {
         let sh = self.sh;
-        command::read(cmd!(sh, "git fetch --quiet {remote}"))
+        command::read(cmd!(sh, "git fetch --quiet --prune {remote}"))
             .with_context(|| format!("failed to fetch from `{remote}`"))?;
         Ok(())
     }
@@ -383,21 +471,39 @@ impl<'a> Git<'a> {
         bail!("{}: {words}", output.status_text())
     }
 
-    /// Pushes the current branch and makes the remote's its upstream. Never forced.
-    pub fn push(&self, remote: &str, branch: &str) -> Result<()> {
+    /// Pushes a branch, which has all that the remote's has, and makes the remote's its upstream.
+    /// Only while the remote's is at the commit `there`, or is not there: somebody who takes commits
+    /// off it must not get them back. No tags.
+    pub fn push(&self, remote: &str, branch: &str, there: Option<&str>) -> Result<()> {
         let sh = self.sh;
+        let name = format!("refs/heads/{branch}");
+        if let Some(there) = there {
+            anyhow::ensure!(
+                self.count_not_in(there, branch)? == 0,
+                "`{remote}/{branch}` has commits that `{branch}` lacks"
+            );
+        }
+        let lease = format!("--force-with-lease={name}:{}", there.unwrap_or_default());
         command::read(cmd!(
             sh,
-            "git push --quiet --set-upstream {remote} HEAD:refs/heads/{branch}"
+            "git push --quiet --no-follow-tags --set-upstream {lease} {remote} {name}:{name}"
         ))
         .with_context(|| format!("failed to push `{branch}` to `{remote}`"))?;
         Ok(())
     }
 
+    /// Makes the remote's branch of the same name the upstream of one.
+    pub fn set_upstream(&self, remote: &str, branch: &str) -> Result<()> {
+        let sh = self.sh;
+        command::read(cmd!(sh, "git branch --quiet --set-upstream-to={remote}/{branch} {branch}"))
+            .map(drop)
+    }
+
     /// git's own directory, the same for every worktree of a repository.
     pub fn common_dir(&self) -> Result<PathBuf> {
         let sh = self.sh;
-        Ok(self.root.join(command::read(cmd!(sh, "git rev-parse --git-common-dir"))?))
+        let dir = self.root.join(command::read(cmd!(sh, "git rev-parse --git-common-dir"))?);
+        dir.canonicalize().with_context(|| format!("failed to find `{}`", dir.display()))
     }
 
     /// Locks of git's own that are there: of the index, of branches, of its configuration.
@@ -409,21 +515,58 @@ impl<'a> Git<'a> {
             lock_files_in(&own, false, &mut found)?;
         }
         lock_files_in(&common.join("refs"), true, &mut found)?;
+        // Those of other worktrees: a run that was killed there is told of here, too.
+        for other in std::fs::read_dir(common.join("worktrees")).into_iter().flatten().flatten() {
+            if other.path().canonicalize().ok() != own.canonicalize().ok() {
+                lock_files_in(&other.path(), false, &mut found)?;
+            }
+        }
         Ok(found)
     }
 
-    /// Does a git run in this repository? `None` where that cannot be told.
+    /// Does a git run in this repository, in whichever worktree? `None` where that cannot be told,
+    /// as of a git of another user's.
     pub fn runs(&self) -> Option<bool> {
-        let root = self.root.canonicalize().ok()?;
-        let entries = std::fs::read_dir("/proc").ok()?;
-        let mut is_any = false;
-        for entry in entries.flatten() {
+        std::fs::metadata("/proc/self/comm").ok()?;
+        let mut places = vec![self.root.canonicalize().ok()?, self.common_dir().ok()?];
+        places.extend(self.worktrees().ok()?);
+        let is_here = |path: &Path| places.iter().any(|place| path.starts_with(place));
+        let mut is_unknown = false;
+        for entry in std::fs::read_dir("/proc").ok()?.flatten() {
             let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-            is_any |= name.starts_with("git")
-                && std::fs::read_link(entry.path().join("cwd"))
-                    .is_ok_and(|cwd| cwd.starts_with(&root));
+            if name.trim_end() != "git" && !name.starts_with("git-") {
+                continue;
+            }
+            // It may be told by `--git-dir` where to work, and has files open there.
+            match std::fs::read_link(entry.path().join("cwd")) {
+                Ok(cwd) if is_here(&cwd) => return Some(true),
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                    is_unknown = true;
+                }
+                _ => {}
+            }
+            let arguments = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let is_told = arguments.split(|byte| *byte == 0).any(|argument| {
+                let argument = String::from_utf8_lossy(argument);
+                let path = argument.split_once('=').map_or(&*argument, |(_, path)| path);
+                path.starts_with('/') && is_here(Path::new(path))
+            });
+            let files = std::fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten();
+            let has_open = |file: std::fs::DirEntry| {
+                std::fs::read_link(file.path()).is_ok_and(|path| is_here(&path))
+            };
+            if is_told || files.into_iter().any(has_open) {
+                return Some(true);
+            }
         }
-        std::fs::metadata("/proc/self/comm").ok().map(|_| is_any)
+        (!is_unknown).then_some(false)
+    }
+
+    /// The directories of all worktrees of this repository.
+    fn worktrees(&self) -> Result<Vec<PathBuf>> {
+        let sh = self.sh;
+        let list = command::read(cmd!(sh, "git worktree list --porcelain"))?;
+        Ok(list.lines().filter_map(|line| line.strip_prefix("worktree ")).map(Into::into).collect())
     }
 
     /// Removes the copies of git's index that a killed run left.
@@ -510,10 +653,15 @@ fn branch_name(text: String) -> Result<String> {
     Ok(text)
 }
 
-struct RemoveOnDrop<'a>(&'a Path);
+/// The names in a list that `-z` ends with a NUL each: whatever is in them.
+fn names(list: &str) -> impl Iterator<Item = &str> {
+    list.split('\0').filter(|name| !name.is_empty())
+}
 
-impl Drop for RemoveOnDrop<'_> {
+struct RemoveOnDrop(PathBuf);
+
+impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(self.0);
+        let _ = std::fs::remove_file(&self.0);
     }
 }

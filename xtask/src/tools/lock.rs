@@ -31,6 +31,7 @@ pub struct Lock {
     /// Seconds since 1970 (UTC).
     since: u64,
     killed_since: Option<u64>,
+    is_put_right: bool,
 }
 
 /// What the file says.
@@ -44,6 +45,9 @@ struct Holder {
     since: u64,
     /// The last line of progress.
     step: String,
+    /// When a run before this one started that was killed, as long as what it left is there.
+    #[serde(default)]
+    killed_since: Option<u64>,
 }
 
 impl Lock {
@@ -55,12 +59,14 @@ impl Lock {
         let path = checkout.git().common_dir()?.join(FILE);
         let (file, killed) = locked(&path)?;
         let file = Arc::new(file);
+        let killed_since = killed.map(|killed| killed.killed_since.unwrap_or(killed.since));
         let holder = Holder {
             pid: std::process::id(),
             user: std::env::var("USER").unwrap_or_default(),
             command: command.to_owned(),
             since: now(),
             step: String::new(),
+            killed_since,
         };
         let (root, since) = (checkout.root.clone(), holder.since);
         write(&file, &holder).with_context(|| format!("failed to write `{}`", path.display()))?;
@@ -69,8 +75,8 @@ impl Lock {
             // It only tells others; a full disk stops something else.
             let _ = write(&of_steps, &Holder { step: step.to_owned(), ..holder.clone() });
         });
-        let killed_since = killed.map(|holder| holder.since);
-        Ok(Self { file, path, root, since, killed_since })
+        let is_put_right = killed_since.is_none();
+        Ok(Self { file, path, root, since, killed_since, is_put_right })
     }
 
     /// When the run before this one started (seconds since 1970), if it was killed.
@@ -78,8 +84,14 @@ impl Lock {
         self.killed_since
     }
 
-    /// A git that is told to end while it makes a lock of its own leaves it.
-    fn remove_those_of_git(&self) -> Result<()> {
+    /// Says that nothing is left of a run that was killed. Before that the next run is told of it,
+    /// as this one was.
+    pub fn put_right(&mut self) {
+        self.is_put_right = true;
+    }
+
+    /// A git that is ended while it has a lock of its own leaves it: removes those of this run.
+    pub fn remove_those_of_git(&self) -> Result<()> {
         Git::asked_at(&self.root, |git| {
             let left = git.lock_files()?.into_iter().filter(|file| file.since >= self.since);
             let mut left = left.filter(|_| git.runs() == Some(false));
@@ -97,7 +109,9 @@ impl Drop for Lock {
             ui::warning(format!("failed to look for what git left: {error:#}"));
         }
         // In this order: whoever has opened the file by now sees that it is no longer that one.
-        let _ = std::fs::remove_file(&self.path);
+        if self.is_put_right {
+            let _ = std::fs::remove_file(&self.path);
+        }
         let _ = self.file.unlock();
     }
 }
@@ -148,7 +162,7 @@ fn write(file: &File, holder: &Holder) -> Result<()> {
 
 fn held(holder: Option<Holder>, now: u64) -> Failure {
     let failure = Failure::failed("another run of this tool is at work in this repository");
-    let Some(Holder { pid, user, command, since, step }) = holder else {
+    let Some(Holder { pid, user, command, since, step, .. }) = holder else {
         return failure.hint("wait until it has ended");
     };
     let seconds = now.saturating_sub(since);
@@ -179,6 +193,7 @@ mod tests {
             command: "release 1.9.12".to_owned(),
             since: 1_000,
             step: "Building combined".to_owned(),
+            killed_since: None,
         };
         let told = |holder, now| crate::failure::render(&held(holder, now).into());
         expect_test::expect![[r#"

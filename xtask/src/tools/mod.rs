@@ -15,6 +15,7 @@ pub mod github;
 pub mod guard;
 pub mod http;
 pub mod lock;
+pub mod moves;
 pub mod nix;
 pub mod pace;
 pub mod pip;

@@ -276,8 +276,21 @@ fn show_lists_versions_and_systems() {
     assert!(listed[0].is_for("1.12.1", "x86_64-darwin"));
     assert!(listed[1].is_for("1.12.0", "x86_64-linux"));
     assert!(!listed[1].is_for("1.12.0", "aarch64-darwin"));
-    // Of another form, or of another package: neither there nor missing.
-    for other in ["", &stdout.replace(" only)", ")"), &stdout.replace("    acme", "    beta")] {
+    // Of another form, of another package, cut short or against itself: neither there nor missing.
+    let with = |from: &str, to: &str| stdout.replace(from, to);
+    for other in [
+        String::new(),
+        with(" only)", ")"),
+        with("    acme", "    beta"),
+        with("    acme/dagster@1.12.1\n", ""),
+        with("    acme/dagster@1.12.1\n", "    acme/dagster@1.12\n"),
+        with("    acme/dagster@1.12.1\n", "    acme/dagster@1.12.1\n    and more\n"),
+        with("Latest:  acme/dagster@1.12.1\n", ""),
+        with("Latest:  acme/dagster@", "Latest:  beta/dagster@"),
+        with("Other versions:\n", ""),
+        stdout[..stdout.find("    acme").unwrap() + 22].to_owned(),
+    ] {
+        let other = &other;
         assert!(parse_show(other, "acme/dagster").is_err(), "{other}");
     }
 }
