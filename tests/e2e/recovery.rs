@@ -211,3 +211,112 @@ fn a_maintenance_release_that_was_killed() {
     fs::rename(scene.path("bin/real-flox"), scene.path("bin/flox")).unwrap();
     goes_on(&scene, &args, "release/1.9");
 }
+
+/// A git that is at work in this repository, wherever it stands, until it is dropped.
+struct AtWork(std::process::Child);
+
+impl AtWork {
+    fn start(args: &[&str], dir: &std::path::Path) -> Self {
+        let mut git = Command::new("git");
+        git.args(args).args(["cat-file", "--batch"]).current_dir(dir);
+        let git = git.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        // Only once it is git is it seen as such.
+        let comm = format!("/proc/{}/comm", git.id());
+        while fs::read_to_string(&comm).unwrap() != "git\n" {
+            thread::sleep(TICK);
+        }
+        Self(git)
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// A lock is not the killed run's as long as a git is at work, in whichever worktree; afterwards it
+/// is known still that there was one.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_lock_while_a_git_is_at_work() {
+    let scene = Scene::new();
+    let worktree = scene.path("worktree");
+    let git_dir = format!("--git-dir={}", scene.clone_path(".git").display());
+    scene.git(&["worktree", "add", "--quiet", &worktree.display().to_string()]);
+    let killed = r#"{"pid":1,"user":"","command":"release 1.12.2","since":1,"step":""}"#;
+    fs::write(scene.clone_path(".git/xtask-running.json"), killed).unwrap();
+    for (lock, args, dir) in [
+        (".git/index.lock", &[][..], scene.clone_path("")),
+        (".git/packed-refs.lock", &[], worktree),
+        (".git/worktrees/worktree/index.lock", &[&*git_dir], scene.path("")),
+    ] {
+        let lock = scene.clone_path(lock);
+        fs::write(&lock, "").unwrap();
+        let at_work = AtWork::start(args, &dir);
+        let ran = scene.run(&RELEASE);
+        ran.expect_status(1);
+        assert!(
+            ran.stderr.contains(", and git is at work in this repository\n"),
+            "{}",
+            ran.block()
+        );
+        assert!(lock.exists());
+        drop(at_work);
+        let ran = scene.run(&["release", "1.12.99"]);
+        assert!(
+            ran.stderr.contains("index.lock`, which a killed run left")
+                || lock.ends_with("packed-refs.lock")
+        );
+        assert!(!lock.exists(), "{}", ran.block());
+        fs::write(scene.clone_path(".git/xtask-running.json"), killed).unwrap();
+    }
+    goes_on(&scene, &RELEASE, "main");
+}
+
+/// As by a system that runs out of memory: this program goes on, and its git left a lock.
+#[test]
+fn a_git_that_is_killed_alone() {
+    let scene = Scene::new();
+    let args = ["release", "1.9.12", "--variant", "combined", "--accept-drift"];
+    let lock = scene.clone_path(".git/index.lock");
+    let script = format!(
+        "case $1 in commit) echo >'{}'; kill -9 $$;; esac\nexec @REAL@ \"$@\"",
+        lock.display()
+    );
+    replace(&scene, "git", &script);
+    let ran = scene.run(&args);
+    ran.expect_status(1);
+    assert!(!lock.exists());
+    let (branch, _, dirty) = scene.state();
+    assert_eq!((branch.as_str(), dirty.as_str()), ("main", ""), "{}", ran.block());
+    fs::remove_file(scene.path("bin/git")).unwrap();
+    goes_on(&scene, &args, "release/1.9");
+}
+
+/// Killed between the commit and the look at what a hook made of it.
+#[test]
+fn a_hook_that_edits_and_a_kill() {
+    for and_the_file in ["", "echo '# formatted' >>$f; "] {
+        let scene = Scene::new();
+        let hook = format!(
+            "set -e\nf={FILE}\n{and_the_file}id=$( (git show :$f; echo '# formatted') | git hash-object \
+             -w --stdin)\ngit update-index --cacheinfo 100644,$id,$f"
+        );
+        scene.hook("pre-commit", &hook);
+        let script = "case $1 in commit) @REAL@ \"$@\"; kill -9 $PPID;; esac\nexec @REAL@ \"$@\"";
+        replace(&scene, "git", script);
+        let before = scene.state();
+        let ran = scene.run(&RELEASE);
+        assert_eq!(ran.status, -1, "{}", ran.block());
+        assert_eq!(scene.git(&["log", "-1", "--format=%s"]), "dagster 1.12.2");
+        fs::remove_file(scene.path("bin/git")).unwrap();
+        fs::remove_file(scene.clone_path(".git/hooks/pre-commit")).unwrap();
+        let ran = scene.run(&["release", "1.12.99"]);
+        assert!(ran.stderr.contains("a hook had changed its commit\n"), "{}", ran.block());
+        assert_eq!(scene.state(), before, "{}", ran.block());
+        goes_on(&scene, &RELEASE, "main");
+        assert!(!scene.git(&["show", &format!("HEAD:{FILE}")]).contains("# formatted"));
+    }
+}
