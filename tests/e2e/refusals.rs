@@ -168,7 +168,7 @@ fn an_upstream_that_is_not_on_the_remote() {
                 ----- stdout
                 ----- stderr
                 error: expected a branch of `origin` as the upstream of the current branch, found `refs/heads/other`
-                hint: `git branch --set-upstream-to=origin/BRANCH`
+                hint: `git branch --set-upstream-to=origin/main main`
             "#]],
         );
     }
@@ -285,11 +285,8 @@ fn commits_that_were_not_pushed() {
             status: 1
             ----- stdout
             ----- stderr
-            Inspecting dagster-io/dagster 1.12.2
-               Hashing [UPSTREAM]/dagster-io/dagster/archive/[COMMIT].tar.gz
-                       source sha256-ccrWiOsl1EwgG3/a8jq0FzFgcNKDJ2l20RbRrlKRdws=
             error: `main` has 1 commit that `origin/main` lacks
-            hint: `git push`, so that a release pushes its own commit only
+            hint: `git push`: a release pushes its own commit only
         "#]],
     );
     refused(

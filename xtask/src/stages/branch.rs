@@ -95,17 +95,6 @@ impl<'a> There<'a> {
         &self.branch
     }
 
-    /// Is it another branch than the one that was checked out?
-    pub fn is_away(&self) -> bool {
-        self.away.is_some()
-    }
-
-    /// How a hint of what to do on the branch begins, for somebody who is back home.
-    pub fn hint_on_it(&self) -> String {
-        let on_it = format!("`git switch {}`, there ", self.branch);
-        if self.is_away() { on_it } else { String::new() }
-    }
-
     /// Did this run make the branch?
     pub fn is_new(&self) -> bool {
         self.away.as_ref().is_some_and(|away| away.made)

@@ -22,6 +22,7 @@ use crate::model::source::Source;
 use crate::model::version;
 use crate::smoke::Options;
 use crate::tools::edits::Edits;
+use crate::tools::git::BranchAt;
 use crate::tools::{flox, moves};
 use crate::ui;
 
@@ -84,12 +85,17 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let branch = current_branch(checkout)?;
     git.fetch(&checkout.config.git.remote)?;
     let place = place(checkout, &branch, &version)?;
+    let (at, is_away) = match &place {
+        Place::Here => (branch.as_str(), false),
+        Place::Maintenance { branch, .. } => (branch.as_str(), true),
+    };
+    let step = step_with_remote(checkout, at, is_away, &version)?;
     let release = inspect::release(checkout, &version)?;
     let facts = inspect::facts(checkout, release)?;
     committed::check(checkout, &version, &Source::from(&facts))?;
 
     let there = There::go(checkout, &branch, &place)?;
-    let published = bring_in_step_with_remote(checkout, &there, &version)
+    let published = bring_in_step(checkout, there.branch(), step, &version)
         .and_then(|()| Checkout::open(&checkout.root))
         .and_then(|here| {
             check_order(&here, &there, &version)?;
@@ -114,6 +120,19 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
         ui::warning(format!("failed to switch back: {error:#}; `git switch {branch}`"));
     }
     Ok(())
+}
+
+/// Brings the branch that is checked out to where its remote is.
+fn bring_in_step(checkout: &Checkout, branch: &str, step: Step, version: &Version) -> Result<()> {
+    match step {
+        Step::Even => Ok(()),
+        Step::Own => catch_up(checkout, branch, version),
+        Step::Behind => {
+            let upstream = format!("{}/{branch}", checkout.config.git.remote);
+            ui::detail(format!("`{branch}` was behind `{upstream}`"));
+            checkout.git().fast_forward(&upstream)
+        }
+    }
 }
 
 /// The steps, on the branch that the release belongs to. `None`: there was nothing to publish.
@@ -410,52 +429,52 @@ fn check_order(checkout: &Checkout, there: &There<'_>, version: &Version) -> Res
     Ok(())
 }
 
-/// Refuses when the branch and its remote have gone apart. The one commit that a release cut short
-/// had not pushed yet is no such thing; nor is a maintenance branch that is only behind, as after a
-/// release on another machine.
-fn bring_in_step_with_remote(
+/// How a branch stands to the remote's of the same name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Even,
+    /// It has the one commit of a release that was cut short before the push.
+    Own,
+    /// Only behind, and a release may bring it up: it is not checked out for anything else.
+    Behind,
+}
+
+/// Refuses when a branch and its remote have gone apart, which can be known before anything is
+/// downloaded. A maintenance branch that is only behind, as after a release on another machine, is
+/// no such thing.
+fn step_with_remote(
     checkout: &Checkout,
-    there: &There<'_>,
+    branch: &str,
+    is_away: bool,
     version: &Version,
-) -> Result<()> {
+) -> Result<Step> {
     let git = checkout.git();
-    let (branch, remote) = (there.branch(), &checkout.config.git.remote);
-    if !git.is_on_remote(branch, remote)? {
-        return Ok(());
+    let remote = &checkout.config.git.remote;
+    if git.find_branch(branch, remote)? != BranchAt::Local || !git.is_on_remote(branch, remote)? {
+        return Ok(Step::Even);
     }
     let upstream = format!("{remote}/{branch}");
-    let behind = git.count_not_in(&upstream, "HEAD")?;
-    let ahead = git.count_not_in("HEAD", &upstream)?;
-    if ahead == 1 && git.subject("HEAD")? == subject(version) {
-        return catch_up(checkout, branch, version);
-    }
-    let on_it = there.hint_on_it();
-    if ahead > 0 {
-        return Err(Failure::failed(format!(
-            "`{branch}` has {} that `{upstream}` lacks",
-            ui::count(ahead, "commit")
-        ))
-        .hint(match behind {
-            0 => format!("{on_it}`git push`, so that a release pushes its own commit only"),
-            _ => format!(
-                "{on_it}`git pull --rebase`, then `git push`: a release pushes its own commit only"
-            ),
-        })
-        .into());
-    }
-    if behind > 0 && there.is_away() {
-        ui::detail(format!("{} of `{upstream}`", ui::count(behind, "new commit")));
-        return git.fast_forward(&upstream);
-    }
-    if behind > 0 {
-        return Err(Failure::failed(format!(
-            "`{branch}` lacks {} of `{upstream}`",
-            ui::count(behind, "commit")
-        ))
-        .hint("`git pull --ff-only`")
-        .into());
-    }
-    Ok(())
+    let behind = git.count_not_in(&upstream, branch)?;
+    let ahead = git.count_not_in(branch, &upstream)?;
+    let on_it = if is_away { format!("`git switch {branch}`, there ") } else { String::new() };
+    let failure = match (ahead, behind) {
+        (0, 0) => return Ok(Step::Even),
+        (1, _) if git.subject(branch)? == subject(version) => return Ok(Step::Own),
+        (0, _) if is_away => return Ok(Step::Behind),
+        (0, _) => {
+            let lacks = ui::count(behind, "commit");
+            Failure::failed(format!("`{branch}` lacks {lacks} of `{upstream}`"))
+                .hint("`git pull --ff-only`")
+        }
+        (_, _) => {
+            let has = ui::count(ahead, "commit");
+            Failure::failed(format!("`{branch}` has {has} that `{upstream}` lacks")).hint(format!(
+                "{on_it}{}: a release pushes its own commit only",
+                if behind == 0 { "`git push`" } else { "`git pull --rebase`, then `git push`" }
+            ))
+        }
+    };
+    Err(failure.into())
 }
 
 /// Has the branch an upstream that has its last commit?

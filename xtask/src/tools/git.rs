@@ -472,8 +472,8 @@ impl<'a> Git<'a> {
     }
 
     /// Pushes a branch, which has all that the remote's has, and makes the remote's its upstream.
-    /// Only while the remote's is at the commit `there`, or is not there: somebody who takes commits
-    /// off it must not get them back. No tags.
+    /// Only while the remote's is at the commit `there`, or is not there: who takes commits off it
+    /// must not get them back. No tags.
     pub fn push(&self, remote: &str, branch: &str, there: Option<&str>) -> Result<()> {
         let sh = self.sh;
         let name = format!("refs/heads/{branch}");
