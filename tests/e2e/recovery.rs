@@ -91,6 +91,32 @@ fn a_commit_that_is_made_and_fails() {
     goes_on(&scene, &RELEASE, "main");
 }
 
+/// Where the way back is not known, or is none, it is said how to go on.
+#[test]
+fn a_way_back_that_is_lost() {
+    let scene = Scene::new();
+    let away = scene.clone_path(".git/xtask-away.json");
+    scene.git(&["switch", "--quiet", "--create", "release/1.9"]);
+    fs::write(&away, r#"{"home":"gone","branch":"release/1.9","made":false}"#).unwrap();
+    for _ in 0..2 {
+        let ran = scene.run(&RELEASE);
+        ran.expect_status(1);
+        let error = "error: an earlier run left `release/1.9` checked out, and the way back to `gone` \
+                     fails\n";
+        assert!(ran.stderr.contains(error), "{}", ran.block());
+    }
+    fs::write(&away, "[").unwrap();
+    let ran = scene.run(&["release", "1.12.99"]);
+    assert!(
+        ran.stderr.contains("and `release/1.9` stays checked out; `git switch main`\n"),
+        "{}",
+        ran.block()
+    );
+    fs::write(&away, r#"{"home":"gone","branch":"release/1.9","made":false}"#).unwrap();
+    scene.git(&["switch", "--quiet", "main"]);
+    goes_on(&scene, &RELEASE, "main");
+}
+
 /// git, killed while it switches: some files are the other branch's, one is gone, a new one is there.
 #[test]
 fn a_switch_that_was_cut_short() {

@@ -660,6 +660,29 @@ fn an_answer_that_cannot_be_written() {
     assert_eq!(status.code(), Some(0));
 }
 
+/// What git does not look at, or has forgotten, is not what is committed.
+#[test]
+fn an_index_that_does_not_say_what_is_there() {
+    let scene = Scene::new();
+    let file = "nix/separate/dagster.nix";
+    for (set, unset) in
+        [("--assume-unchanged", "--no-assume-unchanged"), ("--skip-worktree", "--no-skip-worktree")]
+    {
+        scene.git(&["update-index", set, file]);
+        let ran = scene.run(&["release", "1.12.2"]);
+        ran.expect_status(1);
+        let error = format!("error: git is told not to look at `{file}`: ");
+        assert!(ran.stderr.starts_with(&error), "{}", ran.block());
+        scene.git(&["update-index", unset, file]);
+    }
+    fs::remove_file(scene.clone_path(".git/index")).unwrap();
+    let ran = scene.run(&["release", "1.12.2"]);
+    ran.expect_status(1);
+    let error = "git's index is gone from this checkout";
+    assert!(ran.stderr.contains(error), "{}", ran.block());
+    assert_eq!(scene.git(&["log", "-1", "--format=%s", "--diff-filter=D"]), "");
+}
+
 /// git would refuse the commit, after an hour of building; and what else is wrong is told with it.
 #[test]
 fn a_merge_that_is_unfinished() {

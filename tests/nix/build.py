@@ -81,8 +81,12 @@ def wrong_hash(clone):
     edit(path, r'hash = "sha256-.{4}', 'hash = "sha256-0000')
 
 
-def new_tag_old_hash(clone):
-    edit(clone / SEPARATE / "dagster-src.nix", re.escape('"%s"' % VERSION), '"1.12.1"')
+def new_commit_old_hash(clone):
+    path = clone / SEPARATE / "dagster-src.nix"
+    command = ["git", "--git-dir", clone.parent / "upstream.git", "rev-parse", "1.12.1^{commit}"]
+    commit = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout.strip()
+    edit(path, re.escape('"%s"' % VERSION), '"1.12.1"')
+    edit(path, 'rev = "[0-9a-f]{40}"', 'rev = "%s"' % commit)
 
 
 def missing(clone):
@@ -113,8 +117,8 @@ FAULTS = {
     "a wrong hash": (
         wrong_hash, ["dagster-src"], 102,
         r"hash mismatch in fixed-output derivation '[^']*-dagster-src-.*specified: sha256-0000.*got: +sha256-"),
-    "another tag, the same hash": (
-        new_tag_old_hash, ["dagster-src"], 102, r"hash mismatch in fixed-output derivation '[^']*-dagster-src-1\.12\.1"),
+    "another version and commit, the same hash": (
+        new_commit_old_hash, ["dagster-src"], 102, r"hash mismatch in fixed-output derivation '[^']*-dagster-src-1\.12\.1"),
     "a dependency missing in both variants": (missing, ["dagster-complete"], 100, r"- toposort not installed"),
     "a dependency of a wheel missing in both variants": (
         not_of_the_wheel, ["dagster-webserver"], 100, r"- uvicorn not installed"),

@@ -111,11 +111,28 @@ impl<'a> There<'a> {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             text => text.with_context(|| format!("failed to read `{}`", file.display()))?,
         };
-        match serde_json::from_slice::<Away>(&text) {
-            Ok(away) => away.come_back(checkout),
-            // Of 0 bytes: killed before the branch was left.
-            Err(_) => Away::forget(checkout),
-        }
+        let Ok(away) = serde_json::from_slice::<Away>(&text) else {
+            // Of 0 bytes, or half: killed before the branch was left. Or it was damaged since.
+            let home = &checkout.config.git.branch;
+            let now = checkout.git().branch()?.unwrap_or_else(|| "no branch".to_owned());
+            if now != *home {
+                ui::warning(format!(
+                    "`{}` cannot be read: where an earlier run came from is not known, and `{now}` \
+                     stays checked out; `git switch {home}`",
+                    file.display()
+                ));
+            }
+            return Away::forget(checkout);
+        };
+        away.come_back(checkout).map_err(|error| {
+            let Away { home, branch, .. } = &away;
+            Failure::failed(format!(
+                "an earlier run left `{branch}` checked out, and the way back to `{home}` fails"
+            ))
+            .caused_by(error)
+            .hint("`git switch` to the branch that you want, then run the command again")
+            .into()
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use rustix::fs::Access;
 use xshell::cmd;
 
+use super::build;
 use crate::checkout::Checkout;
 use crate::failure::{self, Failure};
 use crate::model::plan;
@@ -161,6 +162,20 @@ fn in_order(checkout: &Checkout) -> Result<String> {
         return Err(Failure::failed(format!("a {what} is unfinished in this checkout"))
             .hint(format!("end it: `git {what} --continue`, or `git {what} --abort`"))
             .into());
+    }
+    if !git.git_path("index")?.exists() {
+        return Err(Failure::failed("git's index is gone from this checkout")
+            .hint("`git reset` makes it anew, and touches no file")
+            .into());
+    }
+    let hidden = git.not_looked_at(build::TESTED)?;
+    if let Some(file) = hidden.first() {
+        return Err(Failure::failed(format!(
+            "git is told not to look at `{file}`: what is built could be something else than what \
+             is committed"
+        ))
+        .hint(format!("`git update-index --no-assume-unchanged --no-skip-worktree {file}`"))
+        .into());
     }
     let dirty = git.dirty()?;
     if !dirty.is_empty() {

@@ -256,6 +256,19 @@ impl<'a> Git<'a> {
             .collect())
     }
 
+    /// Files below some directories that git was told not to look at (`assume-unchanged`,
+    /// `skip-worktree`): it takes them for unchanged, whatever is in them.
+    pub fn not_looked_at(&self, dirs: &[&str]) -> Result<Vec<String>> {
+        let sh = self.sh;
+        let list = command::read(cmd!(sh, "git ls-files -v -z -- {dirs...}"))?;
+        let is_hidden = |tag: char| tag == 'S' || tag.is_ascii_lowercase();
+        Ok(names(&list)
+            .filter(|entry| entry.starts_with(is_hidden))
+            .filter_map(|entry| entry.get(2..))
+            .map(str::to_owned)
+            .collect())
+    }
+
     /// Does one of these tracked files differ from the last commit?
     pub fn is_dirty(&self, paths: &[&str]) -> Result<bool> {
         let sh = self.sh;
