@@ -64,7 +64,7 @@ fn a_program_that_hangs() {
     signal(&child, "TERM");
     let (status, said) = end(child);
     assert_eq!(status, Some(1), "{said}");
-    assert!(said.contains("interrupted: `git fetch --quiet origin` was ended\n"), "{said}");
+    assert!(said.contains("interrupted: `git fetch --quiet --prune origin` was ended\n"), "{said}");
     assert!(!runs(48110));
     assert_eq!(scene.state(), before);
 }

@@ -291,6 +291,13 @@ def foreign_script(root):
     record(root, str(path.relative_to(site(root))))
 
 
+def unreadable_operation(root):
+    chunks = site(root) / UI / "_next/static/chunks"
+    path = next(path for path in sorted(chunks.rglob("*.js")) if "mutation FreeConcurrencySlots(" in path.read_text())
+    edit(path, re.escape("mutation FreeConcurrencySlots("), "mutation FreeConcurrencySlots((")
+    record(root, str(path.relative_to(site(root))))
+
+
 def plain_scripts(root):
     path = site(root) / "dagster_webserver/webserver.py"
     edit(path, re.escape('add_type("application/javascript", ".js")'), 'add_type("text/plain", ".js")')
@@ -405,6 +412,8 @@ BREAKS = {
     **consistency.BREAKS,
     "a lazily loaded script of the web UI removed": (lambda root: lazy(root).unlink(), "ui files", ".js"),
     "a lazily loaded script of the web UI cut short": (cut_short, "ui files", "bytes that RECORD lists"),
+    "an operation of the web UI that cannot be read": (
+        unreadable_operation, "ui operations", ["GraphQL that can be checked", "FreeConcurrencySlots"]),
     "scripts of the web UI served as plain text": (plain_scripts, "ui files", "`text/plain"),
     "a page that takes code from another host": (foreign_page, "web page", "elsewhere.invalid"),
     "a script that takes code from another host": (foreign_script, "ui files", "elsewhere.invalid"),
