@@ -17,6 +17,7 @@ pub mod http;
 pub mod lock;
 pub mod nix;
 pub mod pace;
+pub mod pauses;
 pub mod pip;
 pub mod process;
 pub mod python;
