@@ -129,3 +129,59 @@ fn a_flox_that_does_not_end() {
         thread::sleep(TICK);
     }
 }
+
+/// The second signal ends what heeds none, with all that it started.
+#[test]
+fn programs_that_do_not_end() {
+    for (program, condition, seconds) in
+        [("git", "case $1 in fetch)", 48130), ("python3", "case \"$*\" in *dry-run*)", 48131)]
+    {
+        let scene = Scene::new();
+        let script = format!("trap '' INT TERM; {}; wait", sleeps(&scene, seconds));
+        replace(&scene, program, &format!("{condition} {script};; *) exec @REAL@ \"$@\";; esac"));
+        let before = scene.state();
+        let child = start(&scene, &["release", "1.12.2"]);
+        wait_for(&scene);
+        signal(&child, "TERM");
+        thread::sleep(TICK * 4);
+        signal(&child, "TERM");
+        let (status, said) = end(child);
+        assert_eq!(status, Some(128 + 15), "{said}");
+        assert!(!runs(seconds), "{program}");
+        assert_eq!(scene.state(), before);
+    }
+}
+
+/// A terminal that closes says so more than once: what was begun is put back all the same.
+#[test]
+fn a_terminal_that_closes() {
+    let scene = Scene::new();
+    let script = format!("trap '' INT TERM HUP\n{}", sleeps(&scene, 48140));
+    replace(&scene, "flox", &format!("case $1 in build) {script};; *) exec @REAL@ \"$@\";; esac"));
+    let before = scene.state();
+    let child = start(&scene, &["release", "1.9.12", "--accept-drift"]);
+    wait_for(&scene);
+    for _ in 0..3 {
+        signal(&child, "HUP");
+        thread::sleep(TICK);
+    }
+    let (status, said) = end(child);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("Caused by: interrupted: `flox build -d flox "), "{said}");
+    assert!(!runs(48140));
+    assert_eq!(scene.state(), before);
+}
+
+/// `nohup`: a terminal that closes is no reason to stop.
+#[test]
+fn a_terminal_that_closes_and_does_not_matter() {
+    let scene = Scene::new();
+    let script = format!("case \"$*\" in *dry-run*) {};; esac", sleeps(&scene, 2));
+    replace(&scene, "python3", &format!("{script}\nexec @REAL@ \"$@\""));
+    let mut command = scene.xtask_without_hangup(&["release", "1.12.2", "--dry-run"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&scene);
+    signal(&child, "HUP");
+    let (status, said) = end(child);
+    assert_eq!(status, Some(0), "{said}");
+}

@@ -1,11 +1,12 @@
 //! What is refused: each with its message, its exit status, and nothing written.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use expect_test::expect;
 
-use crate::scene::{Scene, jwt};
+use crate::scene::{Scene, jwt, upstream};
 
 /// A refusal leaves branch, commit and files as they were.
 #[track_caller]
@@ -103,20 +104,52 @@ fn a_version_that_upstream_has_not_finished() {
 /// What answers in an index's place, or no index at all: it says nothing of what upstream has done.
 #[test]
 fn an_index_that_did_not_answer() {
-    for faults in [&["index-portal"][..], &[]] {
+    for (name, faults) in [
+        ("a portal", &["index-portal"][..]),
+        ("a portal, and a directory", &["index-portal"]),
+        ("no index", &[]),
+        ("no index, and a directory", &[]),
+        ("no index by a file, and a directory", &[]),
+    ] {
         let scene = Scene::with_upstream_faults(faults);
         let before = scene.state();
         let mut command = scene.xtask(&["release", "1.12.2"]);
-        if faults.is_empty() {
-            command.env("PIP_NO_INDEX", "1");
+        let config = scene.path("pip.conf");
+        fs::write(&config, "[global]\nno-index = true\n").unwrap();
+        match name {
+            name if name.contains("by a file") => drop(command.env("PIP_CONFIG_FILE", config)),
+            name if name.contains("no index") => drop(command.env("PIP_NO_INDEX", "1")),
+            _ => {}
+        }
+        if name.contains("a directory") {
+            let wheels = older_wheels(&scene);
+            command.env("PIP_FIND_LINKS", wheels);
         }
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains("error: failed to ask pip's index for `"), "{said}");
+        assert_eq!(said.contains("(`no-index`)"), name.contains("no index"), "{said}");
         assert!(!said.contains("upstream has not finished"), "{said}");
         assert_eq!(scene.state(), before);
     }
+}
+
+/// A directory with the wheels of 1.12.1 alone.
+fn older_wheels(scene: &Scene) -> PathBuf {
+    let wheels = scene.path("wheels");
+    fs::create_dir(&wheels).unwrap();
+    for project in fs::read_dir(upstream().join("index")).unwrap() {
+        for wheel in fs::read_dir(project.unwrap().path()).unwrap() {
+            let wheel = wheel.unwrap();
+            let name = wheel.file_name().into_string().unwrap();
+            if name.contains("-1.12.1-") {
+                fs::copy(wheel.path(), wheels.join(name)).unwrap();
+            }
+        }
+    }
+    assert!(fs::read_dir(&wheels).unwrap().count() > 1);
+    wheels
 }
 
 /// What would stop a release in the middle is asked before it begins, all of it.

@@ -70,7 +70,17 @@ impl Scene {
     }
 
     pub fn xtask(&self, args: &[&str]) -> Command {
-        let mut command = self.world.command(env!("CARGO_BIN_EXE_xtask"));
+        self.below(env!("CARGO_BIN_EXE_xtask"), args)
+    }
+
+    /// The tool, started by a shell that ignores SIGHUP (`nohup`).
+    pub fn xtask_without_hangup(&self, args: &[&str]) -> Command {
+        let script = "trap '' HUP; exec \"$@\"";
+        self.below("sh", &[&["-c", script, "sh", env!("CARGO_BIN_EXE_xtask")], args].concat())
+    }
+
+    fn below(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = self.world.command(program);
         command.args(args).env("NO_COLOR", "1").env_remove("CI");
         command
     }
@@ -201,6 +211,11 @@ fn words(text: &str, word: impl Fn(&str) -> String) -> String {
 /// The checkout that worlds are made of.
 pub fn source() -> &'static Path {
     shared().0
+}
+
+/// What the stand-in for upstream serves.
+pub fn upstream() -> &'static Path {
+    shared().1
 }
 
 /// The working tree as a repository of its own, and the upstream: both made once and only read.

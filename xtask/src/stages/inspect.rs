@@ -192,7 +192,15 @@ fn distribution(wheel: Wheel) -> Distribution {
 /// Downloads an archive and reads it to its end.
 pub fn fetch(checkout: &Checkout, url: &str) -> Result<Archive> {
     ui::step("Hashing", url);
-    open(checkout, http::get(url)?).with_context(|| format!("failed to read the archive `{url}`"))
+    let mut body = http::get(url)?;
+    loop {
+        match open(checkout, &mut body) {
+            Err(error) if archive::is_cut_short(&error) && body.may_be_cut_short() => {
+                body.start_over(error)?;
+            }
+            read => return read.with_context(|| format!("failed to read the archive `{url}`")),
+        }
+    }
 }
 
 /// Reads an archive within the limits of `release.toml`.

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
+use std::fmt;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -515,10 +516,27 @@ impl<R: Read> Read for Limited<R> {
     }
 }
 
+/// The stream ended before the archive did.
+#[derive(Debug)]
+struct CutShort;
+
+impl fmt::Display for CutShort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the archive is cut short")
+    }
+}
+
+impl std::error::Error for CutShort {}
+
+/// Is it an error of [`read`] that another reading of the stream may not have?
+pub fn is_cut_short(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<CutShort>())
+}
+
 /// What an error of the stream means.
 fn broken(error: io::Error) -> anyhow::Error {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => anyhow::anyhow!("the archive is cut short"),
+        io::ErrorKind::UnexpectedEof => CutShort.into(),
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
             anyhow::anyhow!("the archive is not valid gzip: {error}")
         }

@@ -116,7 +116,9 @@ fn run(cmd: Cmd<'_>, stdin: Option<&str>, limit: Duration) -> Result<Output> {
         .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    interrupt::before_start();
     let mut child = command.spawn().with_context(|| format!("failed to run `{text}`"))?;
+    let _known = interrupt::Child::Process(Pid::from_child(&child)).known();
     let stdout = Collected::of(child.stdout.take(), |_| {});
     let stderr = Collected::of(child.stderr.take(), |_| {});
     if let (Some(mut pipe), Some(words)) = (child.stdin.take(), stdin) {

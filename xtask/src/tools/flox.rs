@@ -184,10 +184,11 @@ impl<'a> Flox<'a> {
         let _guard = (echo == Echo::Stderr).then(|| Guard::start(&[])).transpose()?;
         let mark = Mark::next();
         command.env(descendants::VARIABLE, mark.value());
+        interrupt::before_start();
         let child = descendants::marking(mark, || command.spawn());
         let mut child = child.with_context(|| format!("failed to run `{text}`"))?;
         let group = Pid::from_child(&child);
-        let _killed = interrupt::Group::new(group);
+        let _killed = interrupt::Child::Group(group).known();
         let show = move |line: &[u8]| echo.show(line);
         let stdout = Collected::of(child.stdout.take(), show);
         let stderr = Collected::of(child.stderr.take(), show);

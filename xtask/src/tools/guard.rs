@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
+use rustix::process::Pid;
 
 use super::credentials;
 use super::descendants::{self, Run};
+use crate::interrupt::{self, Known};
 
 /// The hidden command that a guard runs.
 const COMMAND: &str = "guard";
@@ -32,6 +34,7 @@ pub struct Args {
 /// A guard that watches over this program. Dropping it sends it away.
 pub struct Guard {
     child: Child,
+    _spared: Known,
 }
 
 impl Guard {
@@ -48,7 +51,8 @@ impl Guard {
             .process_group(0) // a terminal's signals are not for it
             .spawn()
             .context("failed to start the process that cleans up")?;
-        Ok(Self { child })
+        let spared = interrupt::Child::Spared(Pid::from_child(&child)).known();
+        Ok(Self { child, _spared: spared })
     }
 }
 

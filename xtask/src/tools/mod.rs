@@ -18,6 +18,7 @@ pub mod lock;
 pub mod moves;
 pub mod nix;
 pub mod pace;
+pub mod pauses;
 pub mod pip;
 pub mod process;
 pub mod python;

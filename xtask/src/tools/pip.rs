@@ -5,6 +5,8 @@
 //! Only wheels are asked for: pip would have to run a source distribution's own code to describe
 //! it. The report's format is pip's `--report` version 1.
 
+use std::str::FromStr as _;
+
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use xshell::{Shell, cmd};
@@ -84,14 +86,14 @@ pub fn find(sh: &Shell, wanted: &[(&str, String)]) -> Result<Found> {
         wanted.iter().map(|(name, version)| format!("{name}=={version}")).collect();
     let output = report(sh, Detail::Quiet, &requirements)?;
     if output.success() {
-        return read_report(&output, &requirements).map(Found::All);
+        return read_report(&output, wanted).map(Found::All);
     }
     // pip stops at the first package that it cannot find: ask for each, to name them all.
     let (mut missing, mut unknown) = (Vec::new(), None);
     let mut is_known = false;
-    for requirement in &requirements {
+    for (requirement, (name, _)) in requirements.iter().zip(wanted) {
         let output = report(sh, Detail::Debug, std::slice::from_ref(requirement))?;
-        match answer(&output) {
+        match answer(&output, name) {
             Answer::There => is_known = true,
             Answer::OtherVersions => {
                 is_known = true;
@@ -143,7 +145,7 @@ fn report(sh: &Shell, detail: Detail, requirements: &[String]) -> Result<Output>
     )
 }
 
-fn read_report(output: &Output, requirements: &[String]) -> Result<Vec<Wheel>> {
+fn read_report(output: &Output, wanted: &[(&str, String)]) -> Result<Vec<Wheel>> {
     let report: Report =
         serde_json::from_str(&output.stdout).context("failed to read the report of `pip`")?;
     let wheels = report
@@ -172,13 +174,28 @@ fn read_report(output: &Output, requirements: &[String]) -> Result<Vec<Wheel>> {
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    anyhow::ensure!(
-        wheels.len() == requirements.len(),
-        "expected {} packages in the report of `pip`, found {}",
-        requirements.len(),
-        wheels.len()
-    );
+    let is_it = |wheel: &Wheel, (name, version): &(&str, String)| {
+        wheel.name == normalised(name) && is_same(&wheel.version, version)
+    };
+    for wanted in wanted {
+        let count = wheels.iter().filter(|wheel| is_it(wheel, wanted)).count();
+        let (name, version) = wanted;
+        anyhow::ensure!(
+            count == 1,
+            "expected `{name}=={version}` once in the report of `pip`, found it {count} times"
+        );
+    }
+    let other = wheels.iter().find(|wheel| !wanted.iter().any(|wanted| is_it(wheel, wanted)));
+    if let Some(Wheel { name, version, .. }) = other {
+        anyhow::bail!("expected nothing else in the report of `pip`, found `{name}=={version}`");
+    }
     Ok(wheels)
+}
+
+/// Is it the same version, however it is written?
+fn is_same(version: &str, other: &str) -> bool {
+    let parse = |version: &str| pep440_rs::Version::from_str(version).ok();
+    version == other || parse(version).is_some_and(|version| parse(other) == Some(version))
 }
 
 /// What pip learned of one package.
@@ -194,32 +211,51 @@ enum Answer {
     None,
 }
 
-fn answer(output: &Output) -> Answer {
+fn answer(output: &Output, name: &str) -> Answer {
     if output.success() {
         return Answer::There;
     }
     let is_absent = output.stderr.contains("No matching distribution found for");
-    if !is_absent || unreachable(output).is_some() {
+    if !is_absent || unreachable(output).is_some() || ignores_indexes(output) {
         return Answer::None;
     }
-    let lists_versions = output.stderr.lines().any(|line| {
-        let versions = line.split_once("(from versions: ").map(|(_, versions)| versions);
-        versions.is_some_and(|versions| !versions.starts_with("none") && !versions.starts_with(')'))
-    });
+    // The versions may be those of a directory (`find-links`).
+    let lists_versions = has_link_of_index(output, name)
+        && output.stderr.lines().any(|line| {
+            let versions = line.split_once("(from versions: ").map(|(_, versions)| versions);
+            versions
+                .is_some_and(|versions| !versions.starts_with("none") && !versions.starts_with(')'))
+        });
     let said = |line: &str| line.contains("Could not fetch URL") && line.contains("404 Client Err");
     match lists_versions {
         true => Answer::OtherVersions,
-        false if output.stdout.lines().chain(output.stderr.lines()).any(said) => {
-            Answer::NoSuchProject
-        }
+        false if lines(output).any(said) => Answer::NoSuchProject,
         false => Answer::None,
     }
+}
+
+fn lines(output: &Output) -> impl Iterator<Item = &str> {
+    output.stdout.lines().chain(output.stderr.lines())
+}
+
+/// Is pip told to ask no index (`no-index`)?
+fn ignores_indexes(output: &Output) -> bool {
+    lines(output).any(|line| line.trim_start().starts_with("Ignoring indexes: "))
+}
+
+/// Did an index list a file of the project? Its page of a project is called like it (PEP 503).
+fn has_link_of_index(output: &Output, name: &str) -> bool {
+    let pages = lines(output)
+        .filter(|line| line.contains("Found link "))
+        .filter_map(|line| line.rsplit_once("(from ")?.1.split([')', ' ']).next());
+    let mut called = pages.filter_map(|page| page.trim_end_matches('/').rsplit('/').next());
+    called.any(|called| normalised(called) == normalised(name))
 }
 
 /// The page that pip says it could not fetch. A project that an index does not know is no such
 /// page, though pip uses the same words with status 404.
 fn unreachable(output: &Output) -> Option<&str> {
-    output.stdout.lines().chain(output.stderr.lines()).find(|line| {
+    lines(output).find(|line| {
         ["Retrying (", "HTTP error", "Could not fetch URL", "Max retries"]
             .into_iter()
             .any(|words| line.contains(words))
@@ -233,7 +269,14 @@ fn last_words(output: &Output) -> &str {
 }
 
 fn failure(output: &Output, requirement: &str) -> anyhow::Error {
-    let error = Failure::failed(format!("failed to ask pip's index for `{requirement}`"))
+    let error = Failure::failed(format!("failed to ask pip's index for `{requirement}`"));
+    if ignores_indexes(output) {
+        return error
+            .caused_by(anyhow::anyhow!("pip is configured to ask no index (`no-index`)"))
+            .hint("unset `PIP_NO_INDEX`, or see `python3 -m pip config list`")
+            .into();
+    }
+    let error = error
         .caused_by(anyhow::anyhow!("{}", unreachable(output).unwrap_or(last_words(output)).trim()));
     let too_old = output.stderr.contains("no such option");
     let absent = output.stderr.contains("No module named pip");
@@ -266,10 +309,25 @@ mod tests {
             let absent = absent("none");
             format!("Could not fetch URL http://x/simple/a/: {why} - skipping\n{absent}")
         };
+        // As pip 23.2.1 says it.
+        let listed = format!(
+            "  Found link http://x/simple/a/a-1-py3-none-any.whl (from http://x/simple/a/) \
+             (requires-python:>=3.9), version: 1\n{}",
+            absent("1")
+        );
+        let local =
+            format!("Found link file:///d/a-1-py3-none-any.whl, version: 1\n{}", absent("1"));
+        let portal = "Skipping link: not a file: http://x/login (from http://x/simple/a/)\n";
         let retried =
-            format!("WARNING: Retrying (Retry(total=4)) after connection broken\n{}", absent("1"));
+            format!("WARNING: Retrying (Retry(total=4)) after connection broken\n{listed}");
         for (stderr, expected) in [
-            (absent("1"), Answer::OtherVersions),
+            (listed.clone(), Answer::OtherVersions),
+            // What is in a directory was asked of no index.
+            (absent("1"), Answer::None),
+            (local.clone(), Answer::None),
+            (format!("{portal}{local}"), Answer::None),
+            (format!("Ignoring indexes: http://x/simple\n{listed}"), Answer::None),
+            (format!("{}{local}", page("404 Client Error: x")), Answer::NoSuchProject),
             (page("404 Client Error: Not Found for url: http://x"), Answer::NoSuchProject),
             // A captive portal, an empty page, no index at all.
             (absent("none"), Answer::None),
@@ -278,7 +336,7 @@ mod tests {
             (retried, Answer::None),
             ("ERROR: something else".to_owned(), Answer::None),
         ] {
-            assert_eq!(answer(&output(&stderr)), expected, "{stderr}");
+            assert_eq!(answer(&output(&stderr), "a"), expected, "{stderr}");
         }
     }
 
@@ -290,7 +348,7 @@ mod tests {
                 "download_info": {{"url": "x",
                 "archive_info": {{"hashes": {{"sha256": "{hex}"}}}}}}}}]}}"#
         );
-        let wanted = ["dagster-webserver==1.12.16".to_owned()];
+        let wanted = [("dagster-webserver", "1.12.16".to_owned())];
         let mut output = Output { status: Some(0), stdout, stderr: String::new() };
         let wheels = read_report(&output, &wanted).unwrap();
         assert_eq!((wheels[0].name.as_str(), wheels[0].yanked), ("dagster-webserver", false));
@@ -299,6 +357,15 @@ mod tests {
                          x/dagster_webserver-1.12.16-py3-none-any.whl)"
             .to_owned();
         assert!(read_report(&output, &wanted).unwrap()[0].yanked);
-        assert!(read_report(&output, &[]).is_err());
+        let other = |name, version: &str| (name, version.to_owned());
+        for wanted in [
+            &[][..],
+            &[other("dagster-webserver", "1.12.15")],
+            &[other("dagster", "1.12.16")],
+            &[wanted[0].clone(), wanted[0].clone(), other("dagster", "1.12.16")],
+        ] {
+            assert!(read_report(&output, wanted).is_err(), "{wanted:?}");
+        }
+        assert!(read_report(&output, &[other("Dagster_Webserver", "1.12.16.0")]).is_ok());
     }
 }

@@ -99,6 +99,7 @@ impl Spec {
             .stdout(stdout)
             .stderr(create(&stderr_of(&self.log))?);
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        interrupt::before_start();
         let child = descendants::marking(mark, || match &self.access {
             Some(access) => confine::spawn(&mut command, access),
             None => Ok(command.spawn()?),
