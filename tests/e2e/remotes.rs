@@ -204,9 +204,11 @@ fn a_remote_that_was_rewritten() {
         assert!(ran.stderr.contains(error), "{script}\n{}", ran.block());
         assert_eq!(scene.state(), before, "{script}");
         assert!(!scene.git(&["log", "--format=%s", "origin/main"]).lines().any(|line| line == "B"));
-        // The hint works.
-        scene.git(&["reset", "--quiet", "--keep", "origin/main"]);
-        goes_on(&scene, &RELEASE, "main");
+        if script.contains("README") {
+            // The hint works.
+            scene.git(&["reset", "--quiet", "--keep", "origin/main"]);
+            goes_on(&scene, &RELEASE, "main");
+        }
     }
 }
 
