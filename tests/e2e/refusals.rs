@@ -1,7 +1,7 @@
 //! What is refused: each with its message, its exit status, and nothing written.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use expect_test::expect;
 
@@ -661,4 +661,51 @@ fn an_answer_that_cannot_be_written() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let status = scene.xtask(&["release", "1.12.2"]).stderr(full).status().unwrap();
     assert_eq!(status.code(), Some(0));
+}
+
+/// Rust opens `/dev/null` in the place of what is closed, where any answer can be written.
+#[test]
+fn an_answer_that_nobody_can_have_got() {
+    let scene = Scene::new();
+    let run = |redirected: &str, args: &[&str]| {
+        let command = scene.xtask(args);
+        let program = command.get_program().to_owned();
+        let variables: Vec<_> = command.get_envs().collect();
+        let mut shell = Command::new("sh");
+        for (name, value) in variables {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.current_dir(scene.clone_path(""));
+        shell.args(["-c", &format!("exec \"$@\" {redirected}"), "sh"]).arg(program).args(args);
+        shell.stdin(Stdio::null()).output().unwrap()
+    };
+    let commands: [&[&str]; 5] = [
+        &["release", "1.12.2", "--dry-run"],
+        &["status", "--format", "json"],
+        &["watch", "--once"],
+        &["doctor"],
+        &["--help"],
+    ];
+    for args in commands {
+        let output = run(">&-", args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        let last = "error: failed to write to stdout\n  Caused by: it is closed\n\
+            hint: `>/dev/null` drops what is printed\n";
+        assert!(said.ends_with(last), "{args:?}: {said}");
+    }
+    for redirected in [">/dev/null", "2>&-", ">/dev/null 2>&-", ">/dev/null <&-", "<&-"] {
+        for args in [&["watch", "--once"][..], &["--help"]] {
+            let output = run(redirected, args);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(0), "{args:?} {redirected}: {said}");
+            assert_eq!(
+                output.stdout.is_empty(),
+                redirected.contains('>') && !redirected.starts_with('2')
+            );
+        }
+    }
 }

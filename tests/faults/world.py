@@ -61,9 +61,11 @@ def run(*command, **options):
 
 def rehearse(version):
     """A rehearsal that is kept: its directory."""
-    said = subprocess.run(
-        [ROOT / "target/debug/xtask", "rehearse", version, "--keep"],
-        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8")
+    # Python's own DEVNULL is open for reading as well, as what was closed is.
+    with open(os.devnull, "wb") as nowhere:
+        said = subprocess.run(
+            [ROOT / "target/debug/xtask", "rehearse", version, "--keep"],
+            cwd=ROOT, stdout=nowhere, stderr=subprocess.PIPE, encoding="utf-8")
     if said.returncode:
         sys.exit("the rehearsal failed:\n" + said.stderr[-2000:])
     return re.search(r"^ +Kept (.+)$", said.stderr, re.M).group(1)

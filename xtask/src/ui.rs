@@ -11,7 +11,9 @@ use std::sync::Mutex;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context as _, Result};
+use rustix::fs::{FileType, OFlags};
 
+use crate::failure::Failure;
 use crate::tools::credentials;
 
 const STEP: Style = AnsiColor::Green.on_default().bold();
@@ -99,11 +101,30 @@ pub fn patch(text: &str) -> Result<()> {
 /// # Errors
 /// When it cannot be written. A reader that went away is no error: it has what it wanted.
 pub fn print(text: &str) -> Result<()> {
+    if !text.is_empty() && is_stdout_closed() {
+        return Err(Failure::failed("failed to write to stdout")
+            .caused_by(anyhow::anyhow!("it is closed"))
+            .hint("`>/dev/null` drops what is printed")
+            .into());
+    }
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.context("failed to write to stdout"),
     }
+}
+
+/// What is closed at the start is `/dev/null` before `main`, by Rust, and swallows all. That one is
+/// open for reading too, and the one that somebody redirects to is not.
+fn is_stdout_closed() -> bool {
+    let stdout = std::io::stdout();
+    let (Ok(found), Ok(null)) = (rustix::fs::fstat(&stdout), rustix::fs::stat("/dev/null")) else {
+        return false;
+    };
+    FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice
+        && found.st_rdev == null.st_rdev
+        && rustix::fs::fcntl_getfl(&stdout)
+            .is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR)
 }
 
 /// `1 commit`, `2 commits`.
