@@ -282,3 +282,71 @@ fn a_malformed_address_is_not_printed_with_its_password() {
         }
     }
 }
+
+/// Upstream's code runs below a build: no value that is meant for somebody else goes there.
+#[test]
+fn a_build_is_given_no_setting_with_a_credential() {
+    let scene = Scene::new();
+    scene.run(&["bump", "1.12.2"]).expect_status(0);
+    let log = scene.path("environments");
+    let script = format!(
+        "{{ printf '\\036%s\\n' \"$1\"; env; }} >>'{}'\nexec '@REAL@' \"$@\"",
+        log.display()
+    );
+    replace(&scene, "flox", &script);
+    let substituters = "extra-substituters = https://me:planted-cache@cache.invalid";
+    let output = scene
+        .xtask(&["build", "--variant", "combined"])
+        .env("HTTPS_PROXY", "me:planted-bare@proxy.invalid:3128")
+        .env("HTTP_PROXY", "http://me:planted-proxy@proxy.invalid:3128")
+        .env("ALL_PROXY", "http://proxy.invalid:3128")
+        .env("NIX_CONFIG", format!("{substituters}\ncores = 0"))
+        .env("NIX_GITHUB_PAT", "planted-pat")
+        .env("NIX_PATH", "nixpkgs=https://me:planted-path@host.invalid/x.tar.gz")
+        .env("XDG_NOTE", "planted-xdg")
+        .env("LC_NOTE", "planted-lc")
+        .env("TERM", "planted-term")
+        .env("XDG_DATA_HOME", "https://me:planted-data@host.invalid")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(!said.contains("planted"), "{said}");
+    let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert_eq!(warnings.len(), 1, "{said}");
+    for name in ["`HTTPS_PROXY`", "`HTTP_PROXY`", "`NIX_CONFIG`"] {
+        assert!(warnings[0].contains(name), "{said}");
+    }
+    let seen = fs::read_to_string(log).unwrap();
+    let builds: Vec<&str> = seen.split('\u{1e}').filter(|run| run.starts_with("build\n")).collect();
+    assert!(!builds.is_empty(), "{seen}");
+    for build in builds {
+        assert!(!build.contains("planted"), "{build}");
+        // What has no credential in it goes there as before.
+        assert!(build.contains("ALL_PROXY=http://proxy.invalid:3128\n"), "{build}");
+        assert!(build.contains("NIX_CONFIG=cores = 0\n"), "{build}");
+    }
+}
+
+/// A proxy is asked for what it is for, with a password in its address or without.
+#[test]
+fn a_proxy_is_not_asked_for_what_is_excepted() {
+    let scene = Scene::new();
+    let url = format!("{}/dagster-io/dagster/archive/1.12.2.tar.gz", scene.world.url());
+    let secret = format!("http://me:{OTHER}@127.0.0.1:9");
+    // Nothing listens there.
+    for (proxy, address, excepted, status) in [
+        ("http_proxy", "http://127.0.0.1:9", "127.0.0.1", 0),
+        ("http_proxy", &secret, "127.0.0.1", 0),
+        ("HTTPS_PROXY", &secret, "", 0),
+        ("HTTPS_PROXY", "http://127.0.0.1:9", "", 0),
+        ("http_proxy", &secret, "", 1),
+    ] {
+        let mut command = scene.xtask(&["prefetch", &url]);
+        command.env(proxy, address).env("NO_PROXY", excepted).env("no_proxy", excepted);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{proxy}={address} {excepted}: {said}");
+        assert!(!said.contains(OTHER), "{said}");
+    }
+}
