@@ -5,8 +5,12 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::programs::replace;
+use crate::programs::{TICK, replace};
 use crate::scene::Scene;
 
 const FLOXHUB: &str = "flox_pat_planted";
@@ -59,7 +63,7 @@ fn github_gets_its_token() {
     let scene = Scene::new();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let server = std::thread::spawn(move || {
+    let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = vec![0; 8192];
         let count = stream.read(&mut request).unwrap();
@@ -193,4 +197,156 @@ fn each_program_sees_its_own_and_no_other() {
     let harmless = ["flox auth planted-git", "flox show planted-git"];
     assert!(unexpected.iter().all(|it| harmless.contains(&it.as_str())), "{unexpected:?}");
     assert!(expected.is_subset(&found), "{found:?}");
+}
+
+/// Files below a directory that hold a text.
+fn files_with(dir: &Path, text: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let (kind, path) = (entry.file_type().unwrap(), entry.path());
+        let has = |bytes: &[u8]| bytes.windows(text.len()).any(|it| it == text.as_bytes());
+        if kind.is_dir() {
+            found.extend(files_with(&path, text));
+        } else if kind.is_file() && has(&fs::read(&path).unwrap_or_default()) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// What a run remembers for the next one is kept for good, and without a password.
+#[test]
+fn nothing_is_remembered_with_a_password() {
+    let (scene, secret) = (Scene::new(), format!("{OTHER}-{}", std::process::id()));
+    let server = scene.world.url().replace("http://", &format!("http://me:{secret}@"));
+    for said in ["source sha256-", "(known from an earlier download)"] {
+        let mut command = scene.xtask(&["release", "1.12.2", "--dry-run"]);
+        let output = command.env("GITHUB_SERVER_URL", &server).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+        assert!(stderr.contains(said) && !stderr.contains(&secret), "{stderr}");
+    }
+    assert_eq!(files_with(scene.world.dir(), &secret), Vec::<PathBuf>::new());
+}
+
+/// What a run says of itself to others is a file, which stays when the run is killed.
+#[test]
+fn nobody_is_told_a_password_by_a_run_that_hangs() {
+    let (scene, secret) = (Scene::new(), format!("{OTHER}-{}", std::process::id()));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let server = format!("http://me:{secret}@{}", listener.local_addr().unwrap());
+    let mut command = scene.xtask(&["bump", "1.12.2"]);
+    command.env("GITHUB_SERVER_URL", server).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let running = scene.clone_path(".git/xtask-running.json");
+    let until = Instant::now() + Duration::from_secs(120);
+    let mut told = String::new();
+    while !told.contains("Hashing") && Instant::now() < until {
+        told = fs::read_to_string(&running).unwrap_or_default();
+        thread::sleep(TICK);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(told.contains("Hashing http://***@127.0.0.1:"), "{told}");
+    assert_eq!(files_with(scene.world.dir(), &secret), Vec::<PathBuf>::new());
+}
+
+/// An address that no program can read is printed by all of them.
+#[test]
+fn a_malformed_address_is_not_printed_with_its_password() {
+    let scene = Scene::new();
+    for address in [
+        "http://me:@/x@127.0.0.1:9",
+        "http://me:@ x@127.0.0.1:9",
+        "http:/me:@@127.0.0.1:9",
+        "me:@@127.0.0.1:9",
+        "http://127.0.0.1:9/?access_token=@",
+    ] {
+        let address = address.replacen('@', OTHER, 1);
+        scene.git(&["remote", "set-url", "origin", &format!("{address}/r.git")]);
+        let archive = format!("{address}/x.tar.gz");
+        for (args, variable) in [
+            (&["doctor"][..], "GITHUB_API_URL"),
+            (&["release", "1.12.2", "--dry-run"], "PIP_INDEX_URL"),
+            // One too many.
+            (&["prefetch", "x", &archive], "NOTE"),
+        ] {
+            let output = scene.xtask(args).env(variable, &address).output().unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(!output.status.success(), "{args:?} {variable}={address}: {said}");
+            assert!(!said.contains(OTHER), "{args:?} {variable}={address}: {said}");
+            if args == ["doctor"] {
+                assert!(said.contains("missing  remote: "), "{address}: {said}");
+            }
+        }
+    }
+}
+
+/// Upstream's code runs below a build: no value that is meant for somebody else goes there.
+#[test]
+fn a_build_is_given_no_setting_with_a_credential() {
+    let scene = Scene::new();
+    scene.run(&["bump", "1.12.2"]).expect_status(0);
+    let log = scene.path("environments");
+    let script = format!(
+        "{{ printf '\\036%s\\n' \"$1\"; env; }} >>'{}'\nexec '@REAL@' \"$@\"",
+        log.display()
+    );
+    replace(&scene, "flox", &script);
+    let substituters = "extra-substituters = https://me:planted-cache@cache.invalid";
+    let output = scene
+        .xtask(&["build", "--variant", "combined"])
+        .env("HTTPS_PROXY", "me:planted-bare@proxy.invalid:3128")
+        .env("HTTP_PROXY", "http://me:planted-proxy@proxy.invalid:3128")
+        .env("ALL_PROXY", "http://proxy.invalid:3128")
+        .env("NIX_CONFIG", format!("{substituters}\ncores = 0"))
+        .env("NIX_GITHUB_PAT", "planted-pat")
+        .env("NIX_PATH", "nixpkgs=https://me:planted-path@host.invalid/x.tar.gz")
+        .env("XDG_NOTE", "planted-xdg")
+        .env("LC_NOTE", "planted-lc")
+        .env("TERM", "planted-term")
+        .env("XDG_DATA_HOME", "https://me:planted-data@host.invalid")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(!said.contains("planted"), "{said}");
+    let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert_eq!(warnings.len(), 1, "{said}");
+    for name in ["`HTTPS_PROXY`", "`HTTP_PROXY`", "`NIX_CONFIG`"] {
+        assert!(warnings[0].contains(name), "{said}");
+    }
+    let seen = fs::read_to_string(log).unwrap();
+    let builds: Vec<&str> = seen.split('\u{1e}').filter(|run| run.starts_with("build\n")).collect();
+    assert!(!builds.is_empty(), "{seen}");
+    for build in builds {
+        assert!(!build.contains("planted"), "{build}");
+        // What has no credential in it goes there as before.
+        assert!(build.contains("ALL_PROXY=http://proxy.invalid:3128\n"), "{build}");
+        assert!(build.contains("NIX_CONFIG=cores = 0\n"), "{build}");
+    }
+}
+
+/// A proxy is asked for what it is for, with a password in its address or without.
+#[test]
+fn a_proxy_is_not_asked_for_what_is_excepted() {
+    let scene = Scene::new();
+    let url = format!("{}/dagster-io/dagster/archive/1.12.2.tar.gz", scene.world.url());
+    let secret = format!("http://me:{OTHER}@127.0.0.1:9");
+    // Nothing listens there.
+    for (proxy, address, excepted, status) in [
+        ("http_proxy", "http://127.0.0.1:9", "127.0.0.1", 0),
+        ("http_proxy", &secret, "127.0.0.1", 0),
+        ("HTTPS_PROXY", &secret, "", 0),
+        ("HTTPS_PROXY", "http://127.0.0.1:9", "", 0),
+        ("http_proxy", &secret, "", 1),
+    ] {
+        let mut command = scene.xtask(&["prefetch", &url]);
+        command.env(proxy, address).env("NO_PROXY", excepted).env("no_proxy", excepted);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{proxy}={address} {excepted}: {said}");
+        assert!(!said.contains(OTHER), "{said}");
+    }
 }

@@ -61,7 +61,10 @@ pub fn run() -> ExitCode {
 fn start() -> Result<Option<Command>> {
     let cli = match Cli::try_parse_from(credentials::receive(std::env::args_os())?) {
         Ok(cli) => cli,
-        Err(wrong) if wrong.use_stderr() => wrong.exit(),
+        Err(wrong) if wrong.use_stderr() => {
+            ui::usage(&wrong);
+            std::process::exit(wrong.exit_code());
+        }
         Err(help) => return help_asked_for(&help).map(|()| None),
     };
     let taken = match &cli.command {

@@ -46,7 +46,8 @@ pub fn on_step(listener: impl Fn(&str) + Send + 'static) {
 /// Says what is being done: a verb, and to what.
 pub fn step(verb: &str, what: impl Display) {
     if let Some(listener) = ON_STEP.lock().ok().as_deref().and_then(Option::as_ref) {
-        listener(&format!("{verb} {what}"));
+        // It is written to a file, which a kill leaves.
+        listener(&credentials::hide(&format!("{verb} {what}")));
     }
     say(format_args!("{STEP}{verb:>10}{STEP:#} {what}\n"));
 }
@@ -67,6 +68,11 @@ pub fn error(error: &anyhow::Error) {
     let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
     let message = first.strip_prefix("error: ").unwrap_or(first);
     say(format_args!("{ERROR}error{ERROR:#}: {message}\n{rest}"));
+}
+
+/// Why a command line is not understood. It may have an address in it.
+pub fn usage(error: &clap::Error) {
+    say(format_args!("{}", error.render().ansi()));
 }
 
 fn say(text: std::fmt::Arguments<'_>) {

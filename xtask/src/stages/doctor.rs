@@ -24,7 +24,9 @@ pub fn run(_: &Args, checkout: &Checkout) -> Result<()> {
     let missing = checks.iter().filter(|check| check.result.is_err()).count();
     for Check { name, result } in &checks {
         match result {
-            Ok(found) => ui::print(&format!("ok       {name}: {found}\n"))?,
+            Ok(found) => {
+                ui::print(&format!("ok       {name}: {}\n", credentials::hide(found)))?;
+            }
             Err(error) => ui::print(&format!("missing  {name}: {}\n", told(error)))?,
         }
     }

@@ -331,7 +331,7 @@ fn identity(text: String) -> String {
 /// flox sends the remote's address to FloxHub as it is: it must not hold a password.
 fn remote_address(url: Option<String>) -> Result<String> {
     let url = url.context("there is no such remote")?;
-    if credentials::hide(&url) != url {
+    if credentials::hide_in_address(&url) != url {
         return Err(Failure::failed(
             "the remote's address holds a password or a token, which `flox publish` would send on",
         )
@@ -366,11 +366,32 @@ mod tests {
 
     #[test]
     fn a_password_in_the_remote_is_found_and_not_shown() {
-        for url in ["https://me:secret@host/a/b", "https://secret@host/a/b"] {
+        for url in [
+            "https://me:secret@host/a/b",
+            "https://secret@host/a/b",
+            "http://me:secret/x@host/a",
+            "http://me:secret#x@host/a",
+            "http://me:secret?x@host/a",
+            "http://me:secret x@host/a",
+            "http:/me:secret@host/a",
+            "me:secret@host/a",
+            "me:secret x@host/a",
+            "https://host/a?access_token=secret",
+        ] {
             let error = format!("{:#}", remote_address(Some(url.to_owned())).unwrap_err());
-            assert!(!error.contains("secret@"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
-        for url in ["https://host/a/b", "git@host:a/b", "/srv/a.git", "ssh://git@host/a"] {
+        for url in [
+            "https://host/a/b",
+            "git@host:a/b",
+            "host:a/b",
+            "/srv/a@b/c.git",
+            "/srv/the source/a.git",
+            "../a:b@c",
+            "file:///srv/a@b.git",
+            "ssh://git@host/a",
+            "ssh://git@host:22/a",
+        ] {
             assert!(remote_address(Some(url.to_owned())).is_ok(), "{url}");
         }
         assert!(remote_address(None).is_err());

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::credentials;
 use crate::model::facts::{Description, is_commit};
 use crate::model::sri::Sri;
 
@@ -20,6 +21,7 @@ use crate::model::sri::Sri;
 pub struct Entry {
     pub commit: String,
     pub tag: String,
+    /// Without what it logs in with.
     pub archive: String,
     pub hash: Sri,
     pub description: Description,
@@ -38,13 +40,15 @@ pub fn load(commit: &str, tag: &str, archive: &str, packages: &[String]) -> Opti
     let Stored { entry, checksum } = serde_json::from_slice(&text).ok()?;
     let fits = entry.commit == commit
         && entry.tag == tag
-        && entry.archive == archive
+        && entry.archive == credentials::hide_in_address(archive)
         && entry.description.packages == packages;
     (fits && checksum == checksum_of(&entry).ok()?).then_some(entry)
 }
 
 /// Stores an entry; replaces what was there.
 pub fn store(entry: &Entry) -> Result<()> {
+    let archive = credentials::hide_in_address(&entry.archive);
+    let entry = &Entry { archive, ..entry.clone() };
     let path = path(&entry.commit)?;
     let dir = path.parent().context("expected a cache directory")?;
     std::fs::create_dir_all(dir)

@@ -21,6 +21,10 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 
+mod hiding;
+
+use hiding::HIDDEN;
+
 /// The first argument of the program that was started anew.
 const ON_STDIN: &str = "credentials-on-stdin";
 /// What fits into a pipe that nobody reads yet, on every system.
@@ -29,8 +33,10 @@ const MOST_BYTES: usize = 16 << 10;
 /// Variables that hold a credential whose name does not say so by its end.
 const NAMES: [&str; 2] = ["NETRC", "AWS_ACCESS_KEY_ID"];
 /// How the names of the others end.
-const ENDS: [&str; 9] = [
+const ENDS: [&str; 11] = [
     "TOKEN",
+    "_PAT",
+    "_AUTH",
     "SECRET",
     "PASSWORD",
     "PASSWD",
@@ -44,9 +50,13 @@ const ENDS: [&str; 9] = [
 /// Where an agent is that holds keys: for git, which has nothing else to log in with.
 const AGENT: &str = "SSH_AUTH_SOCK";
 
-/// What stands in the place of a credential.
-const HIDDEN: &str = "***";
+/// What logs in or holds secrets, wherever in a value it stands: a header, and settings of Nix.
+const WORDS: [&str; 3] = ["authorization:", "access-tokens", "impure-env"];
+
+/// The shortest would take innocent letters away.
 const SHORTEST: usize = 6;
+/// A name that one logs in by is that of a person, not a token, when it is shorter.
+const SHORTEST_NAME: usize = 20;
 
 type Variable = (OsString, OsString);
 
@@ -126,38 +136,47 @@ pub fn settings() -> impl Iterator<Item = &'static Variable> {
 
 /// Does a variable hold a credential?
 pub fn is_credential(name: &OsStr, value: &OsStr) -> bool {
-    !value.is_empty() && (is_secret(name) || name == AGENT || has_password(value))
+    !value.is_empty() && (is_secret(name) || name == AGENT || has_password(name, value))
 }
 
-/// A text for people in which no credential stands: no value that was taken out, and nobody's name
-/// or password in an address.
+/// A text for people in which no credential stands: no value that was taken out, nor a password
+/// that was in one, and nobody's name or password in an address.
 pub fn hide(text: &str) -> String {
     let kept = KEPT.get().into_iter().flatten();
-    let secrets = kept.filter(|(name, _)| is_secret(name)).filter_map(|(_, value)| value.to_str());
-    // The shortest would take innocent letters away.
-    let secrets = secrets.map(str::trim).filter(|secret| secret.len() >= SHORTEST);
-    let text = secrets.fold(text.to_owned(), |text, secret| text.replace(secret, HIDDEN));
-    let mut hidden = String::with_capacity(text.len());
-    let mut rest = text.as_str();
-    while let Some(at) = rest.find("://") {
-        let (scheme, after) = (&rest[..at], &rest[at + 3..]);
-        hidden.push_str(&rest[..at + 3]);
-        let userinfo = userinfo(after).unwrap_or_default();
-        // The name that one logs in by over ssh is no secret.
-        let is_name = scheme.ends_with("ssh") && !userinfo.contains(':');
-        if !userinfo.is_empty() {
-            hidden.push_str(if is_name { userinfo } else { HIDDEN });
-        }
-        rest = &after[userinfo.len()..];
-    }
-    hidden + rest
+    let mut secrets: Vec<&str> = kept.flat_map(|(name, value)| secrets_in(name, value)).collect();
+    // One may be a part of another.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let text = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, HIDDEN));
+    hiding::text(&text).shown
 }
 
-/// What stands before `@` in what follows the `://` of an address.
-fn userinfo(rest: &str) -> Option<&str> {
-    let ends = |c: char| "/?#`'\"<>".contains(c) || c.is_whitespace();
-    let authority = rest.split(ends).next()?;
-    authority.rsplit_once('@').map(|(userinfo, _)| userinfo)
+/// [`hide`], of what is one address, whatever is in it.
+pub fn hide_in_address(address: &str) -> String {
+    hide(&hiding::address(address).shown)
+}
+
+/// What must not be printed of a variable. Programs print parts of an address that they cannot
+/// read, without the `@` after them.
+fn secrets_in<'v>(name: &OsStr, value: &'v OsStr) -> Vec<&'v str> {
+    let Some(value) = value.to_str().filter(|_| name != AGENT) else { return Vec::new() };
+    let mut secrets = vec![];
+    if is_secret(name) {
+        secrets.push(value.trim());
+    } else {
+        let whole = is_of_address(name).then(|| hiding::address(value).found);
+        for found in whole.into_iter().chain([hiding::text(value).found]).flatten() {
+            let (user, password) = found.split_once(':').unwrap_or(("", found));
+            secrets.extend(Some(user).filter(|user| user.len() >= SHORTEST_NAME));
+            secrets.push(password);
+            secrets.extend(password.split(|c: char| "/?#@: ".contains(c)));
+        }
+        let lines = value.lines().filter(|line| has_word(line));
+        secrets.extend(lines.flat_map(|line| line.split([' ', '=']).skip(1)));
+    }
+    secrets.retain(|secret| secret.len() >= SHORTEST);
+    secrets.sort_unstable();
+    secrets.dedup();
+    secrets
 }
 
 /// The file of this very program, even when it was built anew since.
@@ -178,11 +197,34 @@ fn is_secret(name: &OsStr) -> bool {
 }
 
 /// An address with a password in it, a header that logs in, or Nix's list of tokens.
-fn has_password(value: &OsStr) -> bool {
-    let value = value.to_string_lossy().to_lowercase();
-    value.split("://").skip(1).any(|rest| userinfo(rest).is_some_and(|found| !found.is_empty()))
-        || value.contains("authorization:")
-        || value.contains("access-tokens")
+fn has_password(name: &OsStr, value: &OsStr) -> bool {
+    let value = value.to_string_lossy();
+    if is_list_of_paths(name) {
+        return false;
+    }
+    is_of_address(name) && value.contains('@') || has_any(&value)
+}
+
+/// Does a credential stand in a setting of some program?
+pub fn has_any(setting: &str) -> bool {
+    has_word(setting) || !hiding::text(setting).found.is_empty()
+}
+
+fn has_word(text: &str) -> bool {
+    let text = text.to_lowercase();
+    WORDS.iter().any(|word| text.contains(word))
+}
+
+/// Is the value of a variable one address?
+fn is_of_address(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_uppercase();
+    name != "NO_PROXY" && ["_PROXY", "_URL"].iter().any(|end| name.ends_with(end))
+}
+
+/// `bin:/opt/python@3.12/bin` has the looks of a login.
+fn is_list_of_paths(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    (name.ends_with("PATH") || name.ends_with("_DIRS")) && name != "NIX_PATH"
 }
 
 /// `NAME=VALUE`, each with a zero byte at its end, as in `environ`.
@@ -219,6 +261,8 @@ mod tests {
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
             "AWS_SECRET_ACCESS_KEY",
             "npm_config_password",
+            "NIX_GITHUB_PAT",
+            "npm_config__auth",
             "SSH_AUTH_SOCK",
         ] {
             assert!(is(name, "x"), "{name}");
@@ -227,6 +271,11 @@ mod tests {
         for value in [
             "https://me:secret@host/simple",
             "https://token@host/simple",
+            "http:/me:secret@host",
+            "me:sec ret@host",
+            "http://me:sec/ret@host",
+            "https://host/simple?token=x",
+            "extra-impure-env = A=x",
             "access-tokens = github.com=x",
             "AUTHORIZATION: basic eA==",
         ] {
@@ -238,27 +287,25 @@ mod tests {
             ("GIT_CONFIG_KEY_0", "user.name"),
             ("HOME", "/srv/me@host"),
             ("PATH", "/usr/bin:/bin"),
+            ("PATH", "bin:/opt/python@3.12/bin://opt/a@b"),
+            ("NO_PROXY", "127.0.0.1"),
+            ("GIT_SSH_COMMAND", "ssh git@host:22"),
         ] {
             assert!(!is(name, value), "{name}");
         }
     }
 
     #[test]
-    fn addresses_are_printed_without_what_they_log_in_with() {
-        for (text, hidden) in [
-            (
-                "see `https://me:pa@ss@host/x?y` and http://host",
-                "see `https://***@host/x?y` and http://host",
-            ),
-            ("https://token@host", "https://***@host"),
-            ("url = ssh://git@host/x", "url = ssh://git@host/x"),
-            ("ssh://git:pass@host/x, git@host:x", "ssh://***@host/x, git@host:x"),
-            ("https://host/a@b https://h mail@host", "https://host/a@b https://h mail@host"),
-            ("https://a:b@h1,https://c@h2/", "https://***@h1,https://***@h2/"),
-            ("://", "://"),
-        ] {
-            assert_eq!(hide(text), hidden, "{text}");
-        }
+    fn parts_of_what_cannot_be_read_are_known() {
+        let secrets = |name: &str, value| secrets_in(name.as_ref(), OsStr::new(value));
+        let found = secrets("PIP_INDEX_URL", "http://me:hunter2/se cret@host/simple");
+        assert_eq!(found, ["hunter2", "hunter2/se cret"]);
+        assert!(secrets("HTTPS_PROXY", "me:hunter2 x@host:3128").contains(&"hunter2 x"));
+        assert_eq!(secrets("X_URL", "https://a-token@host/path/to/it"), ["a-token"]);
+        assert_eq!(secrets("A_TOKEN", " planted\n"), ["planted"]);
+        let header = "AUTHORIZATION: basic planted";
+        assert_eq!(secrets("GIT_CONFIG_VALUE_0", header), ["planted"]);
+        assert_eq!(secrets("SSH_AUTH_SOCK", "/tmp/agent"), [""; 0]);
     }
 
     #[test]

@@ -33,6 +33,16 @@ struct Journal {
     entries: Vec<Entry>,
 }
 
+impl Journal {
+    /// `None` for what says nothing. Until 2026-11 a journal was its entries alone.
+    fn read(text: &[u8]) -> Option<Self> {
+        serde_json::from_slice(text).ok().or_else(|| {
+            let entries = serde_json::from_slice(text).ok()?;
+            Some(Self { head: String::new(), subject: String::new(), entries })
+        })
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Entry {
     path: String,
@@ -100,7 +110,7 @@ impl Edits {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             text => text.with_context(|| format!("failed to read `{}`", journal.display()))?,
         };
-        let Ok(Journal { head, subject, entries }) = serde_json::from_slice(&text) else {
+        let Some(Journal { head, subject, entries }) = Journal::read(&text) else {
             forget_unreadable(&journal, &git.dirty()?)?;
             return Ok(false);
         };
@@ -138,7 +148,8 @@ impl Edits {
     /// Is the last commit that of the run that was killed, and has a hook of git's put something
     /// else than the edits into it? Nobody has tested that.
     fn are_committed_otherwise(&self, git: &Git<'_>, head: &str, subject: &str) -> Result<bool> {
-        let is_next = git.commit_of("HEAD")? != head
+        let is_next = !head.is_empty()
+            && git.commit_of("HEAD")? != head
             && git.subject("HEAD")? == subject
             && git.commit_of("HEAD^")? == head;
         if !is_next {

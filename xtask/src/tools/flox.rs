@@ -13,6 +13,7 @@
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -47,6 +48,9 @@ const ENDING: [(Signal, Duration); 3] = [
 const QUESTION: Duration = Duration::from_secs(120);
 /// flox waits up to 30 minutes for FloxHub to confirm, after it has built what is not there.
 const PUBLISH: Duration = Duration::from_secs(90 * 60);
+
+/// Once is enough for all builds.
+static WITHHELD: Once = Once::new();
 
 /// flox, run in one checkout.
 pub struct Flox<'a> {
@@ -129,6 +133,7 @@ impl<'a> Flox<'a> {
 
     /// Builds attributes, in one run.
     pub fn build(&self, attributes: &[&str]) -> Result<()> {
+        WITHHELD.call_once(warn_of_withheld);
         let args = [&["build", "-d", DIR], attributes].concat();
         let output = self.run(&args, Login::Hidden, Echo::Stderr, None)?;
         if output.success() {
@@ -239,6 +244,18 @@ fn wait(
         }
     }
     child.wait().map(|status| Some(status).filter(|_| interrupt::is_set()))
+}
+
+/// Upstream's code is built without what somebody may rely on.
+fn warn_of_withheld() {
+    let names = surroundings::withheld_from_builds();
+    if !names.is_empty() {
+        crate::ui::warning(format!(
+            "`flox build` runs upstream's code and goes without what has a credential in it, `{}`: \
+             if it finds no way out, set a proxy that asks for no password",
+            names.join("`, `")
+        ));
+    }
 }
 
 impl Echo {

@@ -5,7 +5,6 @@
 //! after a pause, or from the start where the server does not go on from there; what the reader
 //! has is skipped then. A refusal (4xx) is final, and so is an address that leads nowhere.
 
-use std::ffi::OsStr;
 use std::io::Read;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
@@ -290,7 +289,7 @@ impl Attempt {
     }
 
     fn run(&self) -> Result<(), Failed> {
-        let mut request = agent().get(&self.url);
+        let mut request = agent(&self.url).get(&self.url);
         if self.is_range {
             request = request.header("Range", format!("bytes={}-", self.received));
         }
@@ -398,11 +397,11 @@ fn failed(url: &str) -> Failure {
     Failure::failed(format!("failed to download `{url}`"))
 }
 
-fn agent() -> Agent {
+fn agent(url: &str) -> Agent {
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
     Agent::config_builder()
         .tls_config(tls)
-        .proxy(proxy())
+        .proxy(proxy(url))
         .http_status_as_error(false)
         .timeout_connect(Some(Duration::from_secs(30)))
         .timeout_recv_response(Some(LIMITS.silence))
@@ -411,12 +410,34 @@ fn agent() -> Agent {
         .into()
 }
 
-/// The proxy that the environment names, or named before its password was taken out.
-fn proxy() -> Option<Proxy> {
-    let names =
-        ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
-    let taken_out = names.into_iter().find_map(credentials::get).and_then(OsStr::to_str);
-    taken_out.and_then(|proxy| Proxy::new(proxy).ok()).or_else(Proxy::try_from_env)
+/// The proxy for an address, as the environment names it, or named it before its password was
+/// taken out.
+fn proxy(url: &str) -> Option<Proxy> {
+    proxy_of(url, |name| {
+        let kept = credentials::get(name).map(ToOwned::to_owned);
+        kept.or_else(|| std::env::var_os(name))?.into_string().ok()
+    })
+}
+
+fn proxy_of(url: &str, variable: impl Fn(&str) -> Option<String>) -> Option<Proxy> {
+    let find = |name: &str| {
+        let names = [name.to_owned(), name.to_uppercase()];
+        names.iter().filter_map(|name| variable(name)).find(|value| !value.trim().is_empty())
+    };
+    let own = if url.to_lowercase().starts_with("https:") { "https_proxy" } else { "http_proxy" };
+    let named = Proxy::new(find(own).or_else(|| find("all_proxy"))?.trim()).ok()?;
+    let mut proxy = Proxy::builder(named.protocol()).host(named.host()).port(named.port());
+    if let Some(name) = named.username() {
+        proxy = proxy.username(name);
+    }
+    if let Some(password) = named.password() {
+        proxy = proxy.password(password);
+    }
+    // A host stands for what is below it, too, as curl and pip have it.
+    for host in find("no_proxy").unwrap_or_default().split(',').map(str::trim) {
+        proxy = proxy.no_proxy(host).no_proxy(&format!(".{}", host.trim_start_matches('.')));
+    }
+    proxy.build().ok()
 }
 
 #[cfg(test)]
@@ -477,6 +498,36 @@ mod tests {
         };
         let error = format!("{:#}", downloaded(vec![half, other]).unwrap_err());
         assert!(error.contains("the file changed while it was downloaded"), "{error}");
+    }
+
+    #[test]
+    fn an_address_has_the_proxy_of_its_scheme_unless_it_is_excepted() {
+        let of = |url: &str, variables: &[(&str, &str)]| {
+            let value = |name: &str| variables.iter().find(|(known, _)| *known == name);
+            let proxy = proxy_of(url, |name| value(name).map(|(_, value)| (*value).to_owned()))?;
+            let is_direct = proxy.is_no_proxy(&url.parse().unwrap());
+            let login = format!("{:?}", (proxy.username(), proxy.password()));
+            (!is_direct).then(|| format!("{}:{} {login}", proxy.host(), proxy.port()))
+        };
+        let secret = "me:p%40ss@proxy:3128";
+        let with = Some("proxy:3128 (Some(\"me\"), Some(\"p@ss\"))".to_owned());
+        let plain = Some("proxy:80 (None, None)".to_owned());
+        for (url, variables, expected) in [
+            ("https://h/x", &[("HTTPS_PROXY", secret)][..], with.clone()),
+            ("http://h/x", &[("HTTPS_PROXY", secret)], None),
+            ("https://h/x", &[("http_proxy", secret)], None),
+            ("http://h/x", &[("http_proxy", secret), ("HTTP_PROXY", "other")], with.clone()),
+            ("http://h/x", &[("http_proxy", ""), ("ALL_PROXY", "http://proxy")], plain.clone()),
+            ("http://h/x", &[("http_proxy", secret), ("NO_PROXY", "a, h")], None),
+            ("http://h/x", &[("http_proxy", "proxy"), ("no_proxy", "a, h")], None),
+            ("http://a.h/x", &[("http_proxy", secret), ("no_proxy", "h")], None),
+            ("http://a.h/x", &[("http_proxy", secret), ("no_proxy", ".h")], None),
+            ("http://127.0.0.1:9/x", &[("http_proxy", secret), ("NO_PROXY", "*")], None),
+            ("http://ah/x", &[("http_proxy", secret), ("no_proxy", "h,")], with.clone()),
+            ("http://h/x", &[], None),
+        ] {
+            assert_eq!(of(url, variables), expected, "{url} {variables:?}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub enum Program {
     Other,
 }
 
-/// A name, or with `*` how names start.
+/// A name, or with `*` how names start: not for what upstream's code runs below.
 type Names = &'static [&'static str];
 
 const EVERYWHERE: Names = &[
@@ -28,17 +28,33 @@ const EVERYWHERE: Names = &[
     "LOGNAME",
     "PATH",
     "SHELL",
-    "TERM",
     "TZ",
     "TMPDIR",
     "LANG",
     "LANGUAGE",
-    "LC_*",
+    "LC_ALL",
+    "LC_COLLATE",
+    "LC_CTYPE",
+    "LC_MESSAGES",
+    "LC_MONETARY",
+    "LC_NUMERIC",
+    "LC_TIME",
     "LOCALE_ARCHIVE",
-    "XDG_*",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_DIRS",
+    "XDG_DATA_DIRS",
     // libraries and tools of the system, where they are not at their usual places
     "LD_LIBRARY_PATH",
-    "NIX_LD*",
+    "NIX_LD",
+    "NIX_LD_x86_64_linux",
+    "NIX_LD_aarch64_linux",
+    "NIX_LD_LIBRARY_PATH",
+    "NIX_LD_LIBRARY_PATH_x86_64_linux",
+    "NIX_LD_LIBRARY_PATH_aarch64_linux",
     "DEVELOPER_DIR",
     "SDKROOT",
     "__CF_USER_TEXT_ENCODING",
@@ -60,6 +76,9 @@ const GIT: Names = &[
     "GPG_*",
     "GNUPGHOME",
     "KRB5*",
+    "TERM",
+    "XDG_SESSION_TYPE",
+    "XDG_CURRENT_DESKTOP",
     "DISPLAY",
     "WAYLAND_DISPLAY",
     "XAUTHORITY",
@@ -79,10 +98,34 @@ const OWN: Names = &[
     "NO_COLOR",
     "CLICOLOR*",
     "COLORTERM",
+    "TERM",
     "RUST_*",
 ];
 const PIP: Names = &["PIP_*", "PYTHON*", "PYENV_*", "VIRTUAL_ENV"];
-const NIX: Names = &["NIX_*"];
+/// How Nix finds its settings, its store and its daemon.
+const NIX: Names = &[
+    NIX_SETTINGS,
+    "NIX_CONF_DIR",
+    "NIX_USER_CONF_FILES",
+    "NIX_PATH",
+    "NIX_REMOTE",
+    "NIX_DAEMON_SOCKET_PATH",
+    "NIX_SSHOPTS",
+    "NIX_PROFILES",
+    "NIX_STORE",
+    "NIX_STORE_DIR",
+    "NIX_STATE_DIR",
+    "NIX_LOCALSTATE_DIR",
+    "NIX_LOG_DIR",
+    "NIX_DATA_DIR",
+    "NIX_BIN_DIR",
+    "NIX_CACHE_HOME",
+    "NIX_CONFIG_HOME",
+    "NIX_DATA_HOME",
+    "NIX_STATE_HOME",
+    "NIX_IGNORE_SYMLINK_STORE",
+    "NIX_BUILD_CORES",
+];
 
 /// Nix's own settings, one a line; the tokens among them are for whoever asked for them.
 const NIX_SETTINGS: &str = "NIX_CONFIG";
@@ -138,16 +181,30 @@ pub fn give(command: &mut Command, program: Program) {
     let is_given = |name: &OsString| program.is_given(name) && !own.contains(name);
     for (name, value) in credentials::settings().filter(|(name, _)| is_given(name)) {
         if name == NIX_SETTINGS {
-            command.env(name, without_tokens(&value.to_string_lossy()));
-        } else {
+            command.env(name, without_credentials(&value.to_string_lossy()));
+        } else if program != Program::FloxBuild {
             command.env(name, value);
         }
     }
 }
 
-fn without_tokens(settings: &str) -> String {
-    let is_harmless = |line: &&str| !line.to_lowercase().contains("access-tokens");
-    settings.split_inclusive('\n').filter(is_harmless).collect()
+/// Names of the variables that a build would be given, were there no credential in them.
+pub fn withheld_from_builds() -> Vec<String> {
+    let is_missed = |name: &OsString, value: &OsString| {
+        Program::FloxBuild.is_given(name)
+            // Nobody misses the tokens of others.
+            && (name != NIX_SETTINGS
+                || value.to_string_lossy().lines().any(|line| {
+                    !line.contains("access-tokens") && credentials::has_any(line)
+                }))
+    };
+    let withheld = credentials::settings().filter(|(name, value)| is_missed(name, value));
+    withheld.map(|(name, _)| name.to_string_lossy().into_owned()).collect()
+}
+
+/// Nix's settings but those lines that have a credential in them.
+fn without_credentials(settings: &str) -> String {
+    settings.split_inclusive('\n').filter(|line| !credentials::has_any(line)).collect()
 }
 
 #[cfg(test)]
@@ -161,6 +218,10 @@ mod tests {
         for (name, expected) in [
             ("PATH", &all[..]),
             ("LC_CTYPE", &all),
+            ("LC_MY", &[]),
+            ("XDG_NOTE", &[]),
+            ("NIX_GITHUB_PAT", &[]),
+            ("TERM", &[Git, FloxHub]),
             ("https_proxy", &all),
             ("GIT_SSH_COMMAND", &[Git, FloxHub]),
             ("SSH_AUTH_SOCK", &[Git, FloxHub]),
@@ -187,8 +248,13 @@ mod tests {
 
     #[test]
     fn settings_of_nix_lose_their_tokens() {
-        let settings = "experimental-features = flakes\nextra-access-tokens = github.com=x\na = b";
-        assert_eq!(without_tokens(settings), "experimental-features = flakes\na = b");
+        let settings = "experimental-features = flakes\nextra-access-tokens = github.com=x\n\
+                        extra-substituters = https://me:x@cache\nsubstituters = https://c?token=x\n\
+                        impure-env = A=x\nextra-trusted-public-keys = cache-1:x=\na = b";
+        assert_eq!(
+            without_credentials(settings),
+            "experimental-features = flakes\nextra-trusted-public-keys = cache-1:x=\na = b"
+        );
     }
 
     #[test]
