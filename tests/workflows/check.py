@@ -34,7 +34,7 @@ from ruamel.yaml import YAML
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "faults"))
 
 from expressions import evaluate, expand  # noqa: E402
-from world import ROOT, VERSION, Template, World, run  # noqa: E402
+from world import ROOT, Template, World, run  # noqa: E402
 
 SYSTEM = "%s-linux" % os.uname().machine
 FLOXHUB = "flox_sat_" + os.urandom(12).hex()
@@ -309,13 +309,13 @@ def main():
     subprocess.run(["cargo", "build", "--quiet", "--package", "xtask", "--locked"], cwd=ROOT, check=True)
     subprocess.run(["cargo", "build", "--quiet", "--package", "xtask", "--locked", "--features", "one-probe",
                     "--bin", "xtask-faults"], cwd=ROOT, check=True)
-    template = Template(options.rehearsal)
+    template = Template("1.9.12", "release/1.9", options.rehearsal)
     try:
         with tempfile.TemporaryDirectory(prefix="workflows-") as directory:
             simulation = Simulation(Path(directory), template)
             try:
                 done = simulation.run(load("release.yml"), {
-                    "version": VERSION, "variant": "all", "accept_drift": False, "dry_run": False})
+                    "version": template.version, "variant": "all", "accept_drift": False, "dry_run": False})
             finally:
                 simulation.watcher.close()
             wrong = simulation.wrong + simulation.watcher.wrong

@@ -189,21 +189,24 @@ impl<'a> Git<'a> {
         if paths.is_empty() {
             return command::read(cmd!(sh, "git reset --quiet --mixed {to}")).map(drop);
         }
-        let (diff, shown) = (["diff", "--no-renames", "--name-only", "-z"], &paths);
-        let differ = command::read(cmd!(sh, "git {literal} {diff...} {from} -- {shown...}"))?;
-        let differs = |path: &str| names(&differ).any(|other| other == path);
+        // By content: what git's index remembers of a file may be older than a hook's edit of it.
+        let is_plain = |path: &&str| self.root.join(path).is_file() && !path.contains('\n');
+        let there: Vec<&str> = paths.iter().copied().filter(is_plain).collect();
+        let hash = cmd!(sh, "git hash-object --stdin-paths");
+        let ids = command::read_from(hash, &there.join("\n"))?;
+        let now: BTreeMap<&str, &str> = there.into_iter().zip(ids.lines()).collect();
+        let is_as_before = |path: &str| match (now.get(path), before.get(path)) {
+            (Some(now), Some(before)) => now == before,
+            _ => false,
+        };
         let mut restored = Vec::new();
         for path in paths {
             let file = self.root.join(path);
             match (file.symlink_metadata().is_ok(), before.get(path), after.contains_key(path)) {
                 // Nothing is lost by having it again.
                 (false, _, true) => restored.push(path),
-                (true, Some(_), true) if !differs(path) => restored.push(path),
-                // git does not look at a file that its index has no more.
-                (true, Some(id), false)
-                    if !differs(path)
-                        || command::read(cmd!(sh, "git hash-object -- {path}"))? == *id =>
-                {
+                (true, Some(_), true) if is_as_before(path) => restored.push(path),
+                (true, Some(_), false) if is_as_before(path) => {
                     std::fs::remove_file(&file)
                         .with_context(|| format!("failed to remove `{}`", file.display()))?;
                 }
