@@ -186,13 +186,17 @@ fn in_order(checkout: &Checkout) -> Result<String> {
         .hint("commit or stash it: a release commits only its own edits")
         .into());
     }
-    let Some(branch) = git.branch()? else {
-        return Err(Failure::failed("a release is made on a branch")
-            .caused_by(anyhow::anyhow!("expected a branch, found a detached HEAD"))
+    Ok(format!("clean, on `{}`", current_branch(checkout)?))
+}
+
+/// The branch that is checked out; a release is made on one.
+pub fn current_branch(checkout: &Checkout) -> Result<String> {
+    checkout.git().branch()?.context("expected a branch, found a detached HEAD").map_err(|error| {
+        Failure::failed("a release is made on a branch")
+            .caused_by(error)
             .hint(format!("`git switch {}`", checkout.config.git.branch))
-            .into());
-    };
-    Ok(format!("clean, on `{branch}`"))
+            .into()
+    })
 }
 
 /// flox refuses to publish from a shallow clone, and Nix to read one.

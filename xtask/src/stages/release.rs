@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use semver::Version;
 
 use super::branch::{Place, There, place};
@@ -82,7 +82,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let is_committed = git.has_commit_on_remote(&checkout.config.git.remote, &subject(&version))?;
     let need = args.need(is_committed);
     preflight::check(checkout, org, need)?;
-    let branch = current_branch(checkout)?;
+    let branch = preflight::current_branch(checkout)?;
     git.fetch(&checkout.config.git.remote)?;
     let place = place(checkout, &branch, &version)?;
     let (at, is_away) = match &place {
@@ -387,13 +387,14 @@ fn dry_run(
     let facts = inspect::facts(checkout, inspect::release(checkout, version)?)?;
     let plan = bump::plan(checkout, facts, drift)?;
     bump::explain(&plan);
-    let branch = match current_branch(checkout).and_then(|branch| place(checkout, &branch, version))
+    let branch = match preflight::current_branch(checkout)
+        .and_then(|branch| place(checkout, &branch, version))
     {
         Ok(Place::Maintenance { branch, .. }) => {
             ui::detail(format!("older than {}: a maintenance release", plan.from.version.value));
             branch
         }
-        Ok(Place::Here) => current_branch(checkout)?,
+        Ok(Place::Here) => preflight::current_branch(checkout)?,
         Err(error) => {
             ui::warning(format!("a release would be refused here: {error:#}"));
             checkout.config.git.branch.clone()
@@ -482,13 +483,4 @@ fn is_pushed(checkout: &Checkout) -> Result<bool> {
     let git = checkout.git();
     let Some(upstream) = preflight::upstream(checkout)? else { return Ok(false) };
     Ok(git.count_not_in("HEAD", &upstream)? == 0)
-}
-
-fn current_branch(checkout: &Checkout) -> Result<String> {
-    checkout.git().branch()?.context("expected a branch, found a detached HEAD").map_err(|error| {
-        Failure::failed("a release is made on a branch")
-            .caused_by(error)
-            .hint(format!("`git switch {}`", checkout.config.git.branch))
-            .into()
-    })
 }
