@@ -8,7 +8,7 @@ import ast
 import re
 import shutil
 
-from consistency import record, site
+from consistency import edit, record, site
 
 LUCK = "no such luck"
 RAISE = 'raise Exception("%s")' % LUCK
@@ -32,6 +32,16 @@ def insert(name, function, statement=RAISE):
             first = node.body[0]
             lines.insert(first.lineno - 1, " " * first.col_offset + statement)
         path.write_text("\n".join(lines))
+        record(root, name)
+
+    return change
+
+
+def replace(name, pattern, to):
+    """A break: something else in the place of what a pattern finds first in a file."""
+
+    def change(root):
+        edit(site(root) / name, pattern, to)
         record(root, name)
 
     return change
@@ -69,6 +79,7 @@ ROOTS = "dagster_graphql/schema/roots/query.py"
 LAUNCHER = "dagster/_core/launcher/default_run_launcher.py"
 LOGS = "dagster/_core/storage/local_compute_log_manager.py"
 LOST = "yield CapturedLogContext(log_key); return"
+BACKFILLS = "dagster_graphql/implementation/execution/backfill.py"
 ERROR = "dagster_shared/error.py"
 UNEXPLAINED = "return cls(str(tb), [], None, None)"
 
@@ -124,6 +135,32 @@ BREAKS = {
     "a query of the web UI is never answered": (
         insert(ROOTS, "GrapheneQuery.resolve_runsFeedOrError", "import time; time.sleep(1000)"), "ui queries",
         ["`RunsFeedRootQuery`", "an answer within"]),
+    "a mutation of the web UI raises": (insert(BACKFILLS, "resume_partition_backfill"), "ui mutations", LUCK),
+    "resuming a backfill does nothing": (
+        replace(BACKFILLS, r"instance\.update_backfill\(backfill\.with_status\(BulkActionStatus\.REQUESTED\)\)", "instance"), "ui mutations", "backfill that goes on: expected `REQUESTED`"),
+    "a run that is deleted stays": (
+        insert("dagster/_core/instance/instance.py", "DagsterInstance.delete_run", "return"), "ui mutations",
+        "run that was deleted"),
+    "a run is never executed again": (
+        insert("dagster/_core/instance/runs/run_domain.py", "create_reexecuted_run"), "ui mutations", LUCK),
+    "hooks are not run": (
+        insert("dagster/_core/execution/plan/execute_plan.py", "_trigger_hook", "return; yield"), "ui mutations",
+        "`HookCompletedEvent`"),
+    "the Python client raises": (
+        insert("dagster_graphql/client/client.py", "DagsterGraphQLClient.submit_job_execution"), "clients",
+        ["python client", LUCK]),
+    "no WebSocket is answered": (
+        insert("dagster_webserver/graphql.py", "GraphQLServer.graphql_ws_endpoint"), "clients", "subscriptions"),
+    "logs cannot be downloaded": (
+        insert("dagster_webserver/webserver.py", "DagsterWebserver.download_captured_logs_endpoint"), "clients",
+        "downloads"),
+    "partitions are mapped to nothing": (
+        insert("dagster/_core/definitions/partitions/mapping/time_window.py",
+               "TimeWindowPartitionMapping.get_upstream_mapped_partitions_result_for_partitions"), "python api",
+        ["partition mappings", LUCK]),
+    "sensors cannot be evaluated": (
+        insert("dagster/_core/definitions/sensor_definition.py", "SensorDefinition.evaluate_tick"), "python api",
+        ["schedules and sensors", LUCK]),
     "a script of the web UI that raises": (throws, "browser", LUCK),
     "a page of the web UI that stays empty": (empty, "browser", "`processes`"),
 }
@@ -156,6 +193,9 @@ ALONE = {
     "terminating does nothing": {"terminate a run", "backfill"},
     "no process executes a step": {"launch a run", "asset materialize", "job execute", "sys.executable"},
     "no step is executed in the run's process": LAUNCHED - {"launch a run"} | {"temporary instance"},
+    # the console of the browser tells it
+    "no WebSocket is answered": {"clients", "browser"},
+    "sensors cannot be evaluated": {"python api", "sensor", "schedule", "ui mutations"},
     "run list raises": {"run list", "instance migrate"},
     "a query of the web UI raises": {"ui queries", "browser"},
     "a query of the web UI is never answered": {"ui queries", "browser", "webserver end"},

@@ -30,6 +30,9 @@ pub struct Definition {
     /// What an operation is given, in its order.
     #[serde(skip)]
     pub variables: Vec<Variable>,
+    /// The first field that is asked for.
+    #[serde(skip)]
+    pub field: String,
     /// The script that it is in, below the UI's directory.
     pub script: String,
 }
@@ -123,24 +126,28 @@ impl Documents {
     }
 }
 
-/// A document that asks for the type of every object, too, as the UI's client does. Braces in
-/// parentheses are values.
-pub fn with_types(document: &str) -> String {
-    let mut text = String::new();
-    let (mut depth, mut done) = (0usize, 0);
-    for (lexeme, place) in lexemes(document) {
-        match lexeme {
-            Lexeme::Mark(b'(') => depth += 1,
-            Lexeme::Mark(b')') => depth = depth.saturating_sub(1),
-            Lexeme::Mark(b'{') if depth == 0 => {
-                text.push_str(&document[done..place.end]);
-                text.push_str(" __typename ");
-                done = place.end;
+impl Definition {
+    /// Its text, which asks for the type of every object, too, as the UI's client does: not for
+    /// that of the root, of which a subscription may ask one thing only.
+    pub fn with_types(&self) -> String {
+        let mut text = String::new();
+        let (mut depth, mut done) = (0usize, 0);
+        let mut is_root = self.kind != "fragment";
+        for (lexeme, place) in lexemes(&self.text) {
+            match lexeme {
+                // Braces in parentheses are values.
+                Lexeme::Mark(b'(') => depth += 1,
+                Lexeme::Mark(b')') => depth = depth.saturating_sub(1),
+                Lexeme::Mark(b'{') if depth == 0 && !std::mem::take(&mut is_root) => {
+                    text.push_str(&self.text[done..place.end]);
+                    text.push_str(" __typename ");
+                    done = place.end;
+                }
+                _ => {}
             }
-            _ => {}
         }
+        text + &self.text[done..]
     }
-    text + &document[done..]
 }
 
 /// Collects the strings of arrays.
@@ -304,11 +311,31 @@ fn definitions(text: &str, script: &str) -> Option<Vec<Definition>> {
             text: text[start.start..own.last()?.1.end].to_owned(),
             spreads: spreads.collect(),
             variables: variables(own),
+            field: first_field(own),
             script: script.to_owned(),
         });
         rest = after;
     }
     rest.is_empty().then_some(definitions)
+}
+
+/// The first field that a definition selects: `b` of `a: b`.
+fn first_field(lexemes: &[(Lexeme<'_>, Range<usize>)]) -> String {
+    let mut depth = 0usize;
+    let selected = lexemes.iter().map(|(lexeme, _)| *lexeme).skip_while(|lexeme| {
+        match lexeme {
+            Lexeme::Mark(b'(') => depth += 1,
+            Lexeme::Mark(b')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > 0 || *lexeme != Lexeme::Mark(b'{')
+    });
+    match selected.skip(1).take(3).collect::<Vec<_>>()[..] {
+        [Lexeme::Name(_), Lexeme::Mark(b':'), Lexeme::Name(name)] | [Lexeme::Name(name), ..] => {
+            name.to_owned()
+        }
+        _ => String::new(),
+    }
 }
 
 /// The variables that a definition declares: `$name: Type`, each with or without more behind it.
@@ -394,11 +421,27 @@ mod tests {
     }
 
     #[test]
+    fn the_first_field_is_not_its_alias() {
+        for (text, expect) in [
+            ("mutation A($a: B = {c: 1}) @x(y: {z: 1}) { d(a: $a) { e } }", "d"),
+            ("mutation A { a: b { c } }", "b"),
+            ("mutation A { ...F }", ""),
+        ] {
+            assert_eq!(read(&format!("\"{text}\"")).operations[0].field, expect, "{text}");
+        }
+    }
+
+    #[test]
     fn types_are_asked_for() {
+        let documents =
+            read("'query A($a: A = {b: 1}) { a(b: {c: $a}) { ...F } } fragment F on T {f { g }}'");
         assert_eq!(
-            with_types("query A($a: A = {b: 1}) { a(b: {c: $a}) { ...F } } fragment F on T {f}"),
-            "query A($a: A = {b: 1}) { __typename  a(b: {c: $a}) { __typename  ...F } } \
-             fragment F on T { __typename f}"
+            documents.operations[0].with_types(),
+            "query A($a: A = {b: 1}) { a(b: {c: $a}) { __typename  ...F } }"
+        );
+        assert_eq!(
+            documents.fragments["F"].with_types(),
+            "fragment F on T { __typename f { __typename  g }}"
         );
     }
 

@@ -19,6 +19,7 @@ mod declared;
 mod definitions;
 mod dev;
 mod documents;
+mod each;
 mod environment;
 mod foreign;
 pub mod formats;
@@ -67,7 +68,7 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 26] = [
+pub const ONLY_OF_DAGSTER: [&str; 29] = [
     "migrations",
     "migrations of dagster",
     ui_operations::NAME,
@@ -91,6 +92,9 @@ pub const ONLY_OF_DAGSTER: [&str; 26] = [
     "schedule",
     "backfill",
     "ui queries",
+    "ui mutations",
+    users::CLIENTS,
+    runs::LIBRARY,
     users::BROWSER,
     "wipe an asset",
     "reload",
@@ -250,6 +254,7 @@ fn jobs<'a>(context: &'a Context<'_>) -> Vec<Job<'a>> {
     if let Some(part) = context.tree.part_of("dagster") {
         jobs.push(isolation::job(context, part));
         jobs.extend(runs::dagster(context, part));
+        jobs.push(runs::library(context, part));
         let merged = context.together.as_ref().map(|together| &together.part);
         let server = context.tree.part_of("dagster-webserver").map(|own| merged.unwrap_or(own));
         jobs.push(command_line::job(context, part, server));

@@ -8,9 +8,12 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::definitions;
-use super::probe::{Checked, Finding, Job};
+use super::each::{self, Script};
+use super::probe::{Checked, Finding, Job, Probe};
 use super::sandbox::{Sandbox, ended_badly};
-use super::tree::Part;
+use super::tree::{IMITATES, Part};
+
+pub const LIBRARY: &str = "python api";
 
 /// `dagster` loads definitions, and an asset leaves its value: by itself, and by a job, which runs
 /// its steps in processes of their own.
@@ -31,6 +34,21 @@ pub fn dagster<'a>(context: &'a Context<'_>, part: &'a Part) -> Vec<Job<'a>> {
         })
         .taking(5),
     ]
+}
+
+/// What users write, executed by the library itself.
+pub fn library<'a>(context: &'a Context<'_>, part: &'a Part) -> Job<'a> {
+    let run = move || {
+        if context.tree.is_imitation() {
+            return vec![Probe::skipped(LIBRARY, IMITATES)];
+        }
+        let text = include_str!("python/library.py");
+        let script = Script { name: "library.py", text };
+        vec![Probe::run(LIBRARY, || {
+            each::run(&context.sandbox(LIBRARY)?, &part.command("dagster"), &script, LIBRARY)
+        })]
+    };
+    Job::new(vec![LIBRARY.to_owned()], run).taking(5)
 }
 
 /// A job leaves the value of its asset, too, by a step in a process of its own.

@@ -7,7 +7,9 @@ from dagster import (
     AssetCheckResult,
     ConfigurableResource,
     Definitions,
+    DynamicPartitionsDefinition,
     IOManager,
+    RetryPolicy,
     RunRequest,
     ScheduleDefinition,
     SkipReason,
@@ -21,7 +23,9 @@ from dagster import (
     job,
     multiprocess_executor,
     op,
+    schedule,
     sensor,
+    success_hook,
 )
 
 
@@ -66,6 +70,16 @@ def even(answer):
 )
 def paint(context):
     return context.partition_key
+
+
+@asset(group_name="colors", partitions_def=DynamicPartitionsDefinition(name="hues"))
+def tint(context):
+    return context.partition_key
+
+
+@asset(group_name="numbers", description="Is made elsewhere.")
+def reported():
+    pass
 
 
 @op(description="Says something on both streams.")
@@ -116,6 +130,35 @@ def full_shelf():
     speak()
 
 
+@op(config_schema={"text": str}, retry_policy=RetryPolicy(max_retries=1), description="Fails at first.")
+def configured(context):
+    if context.retry_number == 0:
+        raise RuntimeError("not yet")
+    context.log.info("the text is " + context.op_config["text"])
+
+
+@success_hook
+def cheer(context):
+    context.log.info("well done")
+
+
+@job(description="What else an op may have.", hooks={cheer})
+def everything():
+    configured()
+
+
+@schedule(job=nested, cron_schedule="0 0 1 1 *", execution_timezone="Europe/Vienna")
+def new_year(context):
+    return RunRequest(run_key=None, tags={"asked by": context.scheduled_execution_time.isoformat()})
+
+
+@sensor(job=nested, description="Counts how often it was evaluated.")
+def counting(context):
+    count = int(context.cursor or 0) + 1
+    context.update_cursor(str(count))
+    return RunRequest(run_key=str(count), tags={"asked by": "a count of %d" % count})
+
+
 every_minute = ScheduleDefinition(name="every_minute", job=nested, cron_schedule="* * * * *")
 
 
@@ -137,11 +180,11 @@ def turn_back(context):
 
 
 defs = Definitions(
-    assets=[answer, twice, paint],
+    assets=[answer, twice, paint, tint, reported],
     asset_checks=[even],
-    jobs=[nested, processes, endless, full_shelf, define_asset_job("answer_job", "answer"), define_asset_job("paint_job", "paint")],
-    schedules=[every_minute],
-    sensors=[once, turn_back],
+    jobs=[nested, processes, endless, full_shelf, everything, define_asset_job("answer_job", "answer"), define_asset_job("paint_job", "paint")],
+    schedules=[every_minute, new_year],
+    sensors=[once, turn_back, counting],
     executor=in_process_executor,
     resources={"note": Note()},
 )

@@ -5,9 +5,12 @@
 //! first time (it looks at backfills every 30 seconds only), and so that the rest goes on while one
 //! thing is waited for.
 
+mod acts;
 mod asset;
 mod backfill;
+mod clients;
 mod location;
+mod mutations;
 mod pages;
 mod queries;
 mod run;
@@ -33,7 +36,7 @@ use crate::tools::browser;
 /// A probe: its name, that of the one it needs, what it does.
 type Step = (&'static str, Option<&'static str>, fn(&Users<'_>, &Wait<'_>) -> Result<String>);
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 16] = [
     ("launch a run", None, launch_a_run),
     ("run events", Some("launch a run"), run_events),
     ("captured logs", Some("launch a run"), captured_logs),
@@ -46,6 +49,8 @@ const STEPS: [Step; 14] = [
     ("backfill", None, see_backfill),
     ("ui queries", Some("failing run"), ui_queries),
     (BROWSER, Some("launch a run"), in_a_browser),
+    (CLIENTS, Some("launch a run"), talk_to_clients),
+    ("ui mutations", Some("failing run"), ui_mutations),
     // From here on things are taken away.
     ("wipe an asset", Some("materialize an asset"), wipe_an_asset),
     ("reload", None, reload),
@@ -57,6 +62,7 @@ const ENDING: [&str; 4] = ["terminate a run", "sensor", "schedule", "backfill"];
 const SCHEDULE: Ticking<'_> = Ticking::Schedule("every_minute");
 const SENSOR: Ticking<'_> = Ticking::Sensor("once");
 pub const BROWSER: &str = "browser";
+pub const CLIENTS: &str = "clients";
 /// Partitions of asset `paint` that are backfilled.
 const BACKFILLED: [&str; 2] = ["green", "blue"];
 
@@ -249,6 +255,28 @@ fn ui_queries(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     let log_key = run::log_key(&runs[0], &run::events(wait.server, &runs[0])?)?;
     let known = Known { runs, backfill: id(&users.backfill)?.to_owned(), log_key };
     queries::check(users.server, &documents, &known, &users.context.broken_operations())
+}
+
+fn talk_to_clients(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
+    let run = id(&users.processes)?;
+    let dir = users.part.web_ui().context("there is no web UI")?;
+    let documents = users.context.documents(&dir)?;
+    let key = run::log_key(run, &run::events(wait.server, run)?)?;
+    let broken = users.context.broken_operations();
+    let task = clients::task(wait.server, &documents, &broken, run, &key);
+    clients::run(wait.server, &users.part.command("dagster-webserver"), &task)
+}
+
+fn ui_mutations(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
+    launch_a_run(users, wait)?;
+    let dir = users.part.web_ui().context("there is no web UI")?;
+    let subjects = mutations::Subjects {
+        succeeded: id(&users.processes)?,
+        failed: id(&users.full_shelf)?,
+        backfill: id(&users.backfill)?,
+    };
+    let broken = users.context.broken_operations();
+    mutations::check(users.server, &*users.context.documents(&dir)?, &subjects, &broken)
 }
 
 fn in_a_browser(users: &Users<'_>, _: &Wait<'_>) -> Result<String> {

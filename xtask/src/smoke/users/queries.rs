@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use super::super::api::{ask, data_of, words};
-use super::super::documents::{Definition, Documents, Variable, with_types};
+use super::super::documents::{Definition, Documents, Variable};
 use super::super::probe::Finding;
 use super::super::server::Server;
 use super::selector;
@@ -98,9 +98,8 @@ pub fn check(
         };
         return Ok(format!("{sent} queries are answered{unsent}"));
     }
-    let shown: Vec<String> = problems
+    let problems: Vec<String> = problems
         .iter()
-        .take(SHOWN)
         .map(|(problem, names)| {
             let more = names.len().saturating_sub(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -108,10 +107,17 @@ pub fn check(
             format!("{}{more}: {problem}", names.collect::<Vec<_>>().join(", "))
         })
         .collect();
-    let count = problems.len();
-    let more = if count > SHOWN { format!("; {} more", count - SHOWN) } else { String::new() };
     let what = format!("{sent} queries of the web UI");
-    bail!(Finding::new(what, "an answer without an error to each", shown.join("; ") + &more))
+    bail!(Finding::new(what, "an answer without an error to each", few(&problems)))
+}
+
+/// The first problems, and how many more there are.
+pub fn few(problems: &[String]) -> String {
+    let shown = problems.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    match problems.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}; {more} more"),
+    }
 }
 
 impl Facts {
@@ -136,9 +142,10 @@ impl Facts {
     }
 }
 
-fn text_of(query: &Definition, fragments: &[&Definition]) -> String {
+/// The text of an operation with its fragments, which asks for the type of everything.
+pub fn text_of(query: &Definition, fragments: &[&Definition]) -> String {
     let texts = std::iter::once(query).chain(fragments.iter().copied());
-    texts.map(|own| with_types(&own.text)).collect::<Vec<_>>().join("\n")
+    texts.map(Definition::with_types).collect::<Vec<_>>().join("\n")
 }
 
 /// The variables of a query, once for each thing that it can be asked about. `Err`: one that must
