@@ -8,6 +8,7 @@ left behind when it is killed.
     tests/smoke/check.py breaks --only WORD     # those with a word in their name
     tests/smoke/check.py kills --runs 50
     tests/smoke/check.py load --runs 10         # beside busy loops: two for each core
+    tests/smoke/check.py answers --runs 2       # writes down which fields of the API have something in all versions
     tests/smoke/check.py surroundings           # few files, odd locales, time zones and paths
 
 Virtual environments are made once, by the user's own pip, below target/smoke-venvs. A break is made on
@@ -39,6 +40,7 @@ from consistency import edit, record, site
 ROOT = Path(__file__).resolve().parents[2]
 XTASK = ROOT / "target/debug/xtask"
 VENVS = ROOT / "target/smoke-venvs"
+FILLED = ROOT / "xtask/src/smoke/users/filled.txt"
 VERSIONS = ["1.9.12", "1.10.21", "1.11.16", "1.12.1", "1.13.27"]
 PACKAGES = ["dagster", "dagster-graphql", "dagster-webserver"]
 OURS = {"dagster", "dagster-graphql", "dagster-webserver", "dagster-pipes", "dagster-shared"}
@@ -104,13 +106,14 @@ def smoke(root, version, *arguments, **options):
     return process
 
 
-def finish(process):
-    """Status, probes (empty when it was killed) and what it said."""
+def finish(process, look=lambda logs: None):
+    """Status, probes (empty when it was killed) and what it said. What it kept is looked at, and removed."""
     _, said = process.communicate()
     text = process.report.read_text()
     process.report.unlink()
     kept = re.findall(r"what each command wrote is in `([^`]+)`", said)
     for logs in kept:
+        look(Path(logs))
         shutil.rmtree(logs, ignore_errors=True)
     if not text:
         return process.returncode, [], said
@@ -589,9 +592,37 @@ def kills(version, runs, seed):
     return ["after kills: %d %s" % (count, what) for what, count in left.items() if count]
 
 
+def answers(versions, runs):
+    """Writes down the fields that have something in every run of each version that asks for them, of which
+    there are three at least, the last one included."""
+    found, bad = {}, []
+    for version in versions:
+        for _ in range(runs):
+            answers = {}
+
+            def look(logs, answers=answers):
+                for file in logs.glob("*/log/filled.json"):
+                    answers.update(json.loads(file.read_text()))
+
+            _, probes, said = finish(smoke(venv(version), version, "--only", "ui queries"), look)
+            if not answers:
+                bad.append("%s: no answers\n%s" % (version, said))
+            for kind, fields in answers.items():
+                for name, is_filled in fields.items():
+                    found.setdefault((kind, name), {}).setdefault(version, []).append(is_filled)
+        print("answers %-8s %d fields" % (version, sum(version in of for of in found.values())), flush=True)
+    recorded = {}
+    for (kind, name), of in sorted(found.items()):
+        if not (kind + name).startswith("__") and name != "__typename" and all(map(all, of.values())) and len(of) >= 3 and versions[-1] in of:
+            recorded.setdefault(kind, []).append(name)
+    FILLED.write_text("".join("%s: %s\n" % (kind, " ".join(names)) for kind, names in recorded.items()))
+    print("answers: %d fields of %d types" % (sum(map(len, recorded.values())), len(recorded)))
+    return bad
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    everything = ["short", "green", "breaks", "kills", "load", "surroundings"]
+    everything = ["short", "green", "breaks", "kills", "load", "surroundings", "answers"]
     parser.add_argument("what", nargs="?", choices=everything, default="short")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--versions", nargs="+", default=VERSIONS)
@@ -612,6 +643,8 @@ def main():
     if short:
         # one run for all that a good tree must bear; beside busy loops it is tried by `load`
         bad += surroundings(version, {"everything at once": EVERYTHING})
+    if options.what == "answers":
+        bad += answers(options.versions, options.runs)
     if options.what == "surroundings":
         bad += surroundings(version, {"everything at once": EVERYTHING, **SURROUNDINGS})
     if options.what in ("short", "breaks"):

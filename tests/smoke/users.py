@@ -135,6 +135,19 @@ BREAKS = {
     "a query of the web UI is never answered": (
         insert(ROOTS, "GrapheneQuery.resolve_runsFeedOrError", "import time; time.sleep(1000)"), "ui queries",
         ["`RunsFeedRootQuery`", "an answer within"]),
+    "the API tells of no schedules": (
+        insert("dagster_graphql/schema/external.py", "GrapheneRepository.resolve_schedules", "return []"), "ui queries",
+        "nothing of `Repository.schedules`"),
+    "the API tells of no resources": (
+        insert("dagster_graphql/schema/external.py", "GrapheneRepository.resolve_allTopLevelResourceDetails", "return []"),
+        "ui queries", "`Repository.allTopLevelResourceDetails`"),
+    "conditions of assets raise": (
+        insert("dagster/_daemon/asset_daemon.py", "AssetDaemon._run_iteration_impl"), "automation", LUCK),
+    "sensors of runs raise": (
+        insert("dagster/_core/definitions/run_status_sensor_definition.py", "_wrapped_fn"), "run status sensor", LUCK),
+    "failed runs are not tried again": (
+        insert("dagster/_daemon/auto_run_reexecution/auto_run_reexecution.py", "retry_run"), "run retry",
+        "executed once more"),
     "a mutation of the web UI raises": (insert(BACKFILLS, "resume_partition_backfill"), "ui mutations", LUCK),
     "resuming a backfill does nothing": (
         replace(BACKFILLS, r"instance\.update_backfill\(backfill\.with_status\(BulkActionStatus\.REQUESTED\)\)", "instance"), "ui mutations", "backfill that goes on: expected `REQUESTED`"),
@@ -186,6 +199,9 @@ ALONE = {
     "sensors raise": {"sensor", "ui queries"},
     "schedules raise": {"schedule", "ui queries"},
     "backfills raise": {"backfill", "ui queries"},
+    "conditions of assets raise": {"automation", "ui queries"},
+    "failed runs are not tried again": {"run retry", "ui queries"},
+    "sensors of runs raise": {"run status sensor", "ui queries", "python api"},
     # the run that has no end is not seen to start, so nobody ends it, and the daemon leaves it
     "events of runs cannot be read": {
         "run events", "captured logs", "failing run", "materialize an asset", "terminate a run", "backfill"},

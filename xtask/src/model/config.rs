@@ -7,7 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::requirement::{Target, normalised};
-use super::upstreams_faults::{BrokenOperation, ForeignCode, PageError};
+use super::upstreams_faults::{BrokenOperation, EmptyField, ForeignCode, PageError};
 use crate::failure::Failure;
 
 /// The file's name, at the top of the repository.
@@ -104,6 +104,9 @@ pub struct Smoke {
     /// Errors that its pages say in a browser.
     #[serde(default)]
     pub page_errors: Vec<PageError>,
+    /// Fields of the API that tell nothing of what there is.
+    #[serde(default)]
+    pub empty_fields: Vec<EmptyField>,
     /// Code that the web UI may load from another host.
     #[serde(default)]
     pub foreign_code: Vec<ForeignCode>,
@@ -227,6 +230,7 @@ impl Config {
         BrokenOperation::check(&self.smoke.broken_operations)
             .context("in `[[smoke.broken_operations]]`")?;
         PageError::check(&self.smoke.page_errors).context("in `[[smoke.page_errors]]`")?;
+        EmptyField::check(&self.smoke.empty_fields).context("in `[[smoke.empty_fields]]`")?;
         ForeignCode::check(&self.smoke.foreign_code).context("in `[[smoke.foreign_code]]`")?;
         self.check_systems().context("in `catalog.systems`")?;
         self.check_names().context("in `nixpkgs`")?;

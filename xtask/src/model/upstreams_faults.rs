@@ -34,6 +34,19 @@ pub struct PageError {
     reason: String,
 }
 
+/// A field of the API that has something in other versions, and nothing in these.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmptyField {
+    /// As `Type.field`.
+    pub field: String,
+    /// First version of Dagster.
+    since: Version,
+    /// Last version of Dagster.
+    until: Version,
+    reason: String,
+}
+
 /// Code that the web UI loads from another host.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,6 +91,28 @@ impl PageError {
             );
             check_range(&entry.since, &entry.until, &entry.reason)
                 .with_context(|| format!("in that of `{}`", entry.text))?;
+        }
+        Ok(())
+    }
+}
+
+impl EmptyField {
+    pub fn covers(&self, version: &Version) -> bool {
+        (&self.since..=&self.until).contains(&version)
+    }
+
+    /// Says what is wrong with a list.
+    pub fn check(list: &[Self]) -> Result<()> {
+        let is_name =
+            |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        for entry in list {
+            let field = &entry.field;
+            anyhow::ensure!(
+                field.split_once('.').is_some_and(|(kind, name)| is_name(kind) && is_name(name)),
+                "expected a `field` like `Type.field`, found `{field}`"
+            );
+            check_range(&entry.since, &entry.until, &entry.reason)
+                .with_context(|| format!("in that of `{field}`"))?;
         }
         Ok(())
     }
@@ -199,5 +234,19 @@ mod tests {
             let found = check(&[entry]);
             assert!(found.contains(expected), "{found}");
         }
+    }
+    #[test]
+    fn empty_fields_are_fields_of_types() {
+        let entry = |field: &str| {
+            let version = Version::new(1, 12, 1);
+            let (since, reason) = (version.clone(), "not told since".to_owned());
+            EmptyField { field: field.to_owned(), since, until: version, reason }
+        };
+        assert!(EmptyField::check(&[entry("Repository.schedules")]).is_ok());
+        for bad in ["schedules", ".schedules", "Repository.", "Repository.a.b", "Repository.a b"] {
+            assert!(EmptyField::check(&[entry(bad)]).is_err(), "{bad}");
+        }
+        assert!(entry("A.b").covers(&Version::new(1, 12, 1)));
+        assert!(!entry("A.b").covers(&Version::new(1, 12, 2)));
     }
 }

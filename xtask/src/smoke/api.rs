@@ -69,6 +69,13 @@ pub fn words(value: &Value) -> String {
     }
 }
 
+/// What a `PythonError` says, by the innermost of its `causes`, where they were asked for.
+pub fn innermost(error: &Value) -> String {
+    let causes = error["causes"].as_array();
+    let cause = causes.and_then(|causes| causes.last()).unwrap_or(error);
+    one_line(&words(&cause["message"]))
+}
+
 /// A message without its line breaks.
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")

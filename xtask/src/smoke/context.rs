@@ -77,6 +77,13 @@ impl Context<'_> {
         of_this.map(|entry| &*entry.operation).collect()
     }
 
+    /// Fields of the API, as `Type.field`, that tell nothing in this version.
+    pub fn empty_fields(&self) -> Vec<&str> {
+        let entries = self.limits.empty_fields.iter();
+        let of_this = entries.filter(|entry| entry.covers(self.version()));
+        of_this.map(|entry| &*entry.field).collect()
+    }
+
     pub fn sandbox(&self, probe: &str) -> Result<Sandbox> {
         let access = self.access.clone();
         Sandbox::create(&self.scratch, &self.temporary, probe, self.budget.clone(), access)

@@ -68,7 +68,7 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 29] = [
+pub const ONLY_OF_DAGSTER: [&str; 32] = [
     "migrations",
     "migrations of dagster",
     ui_operations::NAME,
@@ -91,6 +91,9 @@ pub const ONLY_OF_DAGSTER: [&str; 29] = [
     "sensor",
     "schedule",
     "backfill",
+    "automation",
+    "run status sensor",
+    "run retry",
     "ui queries",
     "ui mutations",
     users::CLIENTS,

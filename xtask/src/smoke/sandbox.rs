@@ -63,13 +63,13 @@ impl Sandbox {
         &self.budget
     }
 
-    /// The settings of its instance. Dagster waits for a code server's start for 180 s by default,
+    /// The settings of its instance. A run that says so is tried once more. Dagster waits for a code server's start for 180 s by default,
     /// and 60 s for an answer (see `variables`): not long enough on every machine.
     fn dagster_yaml(&self) -> String {
-        format!(
-            "telemetry:\n  enabled: false\ncode_servers:\n  local_startup_timeout: {}\n",
-            self.ceiling().as_secs()
-        )
+        let retries = "run_retries:\n  enabled: true\n";
+        let wait = self.ceiling().as_secs();
+        let servers = format!("code_servers:\n  local_startup_timeout: {wait}\n");
+        format!("telemetry:\n  enabled: false\n{retries}{servers}")
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

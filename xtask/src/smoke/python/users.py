@@ -5,7 +5,10 @@ import time
 
 from dagster import (
     AssetCheckResult,
+    AutomationCondition,
     ConfigurableResource,
+    DagsterRunStatus,
+    DefaultSensorStatus,
     Definitions,
     DynamicPartitionsDefinition,
     IOManager,
@@ -23,6 +26,7 @@ from dagster import (
     job,
     multiprocess_executor,
     op,
+    run_status_sensor,
     schedule,
     sensor,
     success_hook,
@@ -75,6 +79,15 @@ def paint(context):
 @asset(group_name="colors", partitions_def=DynamicPartitionsDefinition(name="hues"))
 def tint(context):
     return context.partition_key
+
+
+@asset(
+    group_name="numbers",
+    automation_condition=AutomationCondition.missing() & ~AutomationCondition.in_progress(),
+    partitions_def=StaticPartitionsDefinition(["red"]),
+)
+def wanted():
+    return 0
 
 
 @asset(group_name="numbers", description="Is made elsewhere.")
@@ -167,6 +180,12 @@ def once(context):
     yield RunRequest(run_key="once")
 
 
+@run_status_sensor(
+    run_status=DagsterRunStatus.SUCCESS, default_status=DefaultSensorStatus.RUNNING, minimum_interval_seconds=5)
+def heard(context):
+    context.log.info("heard of " + context.dagster_run.run_id)
+
+
 @sensor(job=nested, description="Evaluated by hand only: has schedules started a minute earlier than they were.")
 def turn_back(context):
     from dagster._core.scheduler.instigation import InstigatorType, ScheduleInstigatorData
@@ -180,11 +199,11 @@ def turn_back(context):
 
 
 defs = Definitions(
-    assets=[answer, twice, paint, tint, reported],
+    assets=[answer, twice, paint, tint, wanted, reported],
     asset_checks=[even],
     jobs=[nested, processes, endless, full_shelf, everything, define_asset_job("answer_job", "answer"), define_asset_job("paint_job", "paint")],
     schedules=[every_minute, new_year],
-    sensors=[once, turn_back, counting],
+    sensors=[once, turn_back, counting, heard],
     executor=in_process_executor,
     resources={"note": Note()},
 )

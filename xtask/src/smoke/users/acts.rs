@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::api::{ask, words};
 use super::super::probe::Finding;
 use super::mutations::{Launched, Ui};
-use super::{asset, run, selector};
+use super::{asset, backfill, run, selector};
 
 /// Things that are done one after the other.
 type Act = fn(&Ui<'_>) -> Result<()>;
@@ -198,14 +198,7 @@ fn concurrency_limit(ui: &Ui<'_>) -> Result<()> {
 /// of what is done already.
 fn backfills(ui: &Ui<'_>) -> Result<()> {
     let kind = "LaunchBackfillSuccess";
-    let job = json!({ "backfillParams": {
-        "selector": {
-            "partitionSetName": "paint_job_partition_set",
-            "repositorySelector": selector::of(json!({})),
-        },
-        "partitionNames": ["red", "blue"],
-        "tags": [],
-    } });
+    let job = json!({ "backfillParams": backfill::of_job("paint_job", &["red", "blue"]) });
     if let Some(launched) = ui.send("launchPartitionBackfill", kind, &job)? {
         let id = &launched["backfillId"];
         cancel(ui, id)?;

@@ -9,6 +9,7 @@ use super::super::api::{ask_for, one_line, words};
 use super::super::probe::Finding;
 use super::super::server::Server;
 use super::run;
+use super::selector;
 use super::wait::Wait;
 
 const LAUNCH: &str = "mutation ($params: LaunchBackfillParams!) { \
@@ -18,14 +19,31 @@ const STATUS: &str = "query ($id: String!) { partitionBackfillOrError(backfillId
     __typename ... on PartitionBackfill { status error { message } runs { id } } \
     ... on Error { message } } }";
 
-/// Launches a backfill of some partitions of an asset; its id.
-pub fn launch(server: &Server, asset: &str, partitions: &[&str]) -> Result<String> {
-    let params = json!({
+/// `LaunchBackfillParams` for some partitions of an asset.
+pub fn of_asset(asset: &str, partitions: &[&str]) -> Value {
+    json!({
         "assetSelection": [{ "path": [asset] }],
         "partitionNames": partitions,
         "fromFailure": false,
         "tags": [],
-    });
+    })
+}
+
+/// The same for some partitions of a job.
+pub fn of_job(job: &str, partitions: &[&str]) -> Value {
+    json!({
+        "selector": {
+            "partitionSetName": format!("{job}_partition_set"),
+            "repositorySelector": selector::of(json!({})),
+        },
+        "partitionNames": partitions,
+        "fromFailure": false,
+        "tags": [],
+    })
+}
+
+/// Launches a backfill; its id.
+pub fn launch(server: &Server, params: &Value) -> Result<String> {
     let asked = ("launchPartitionBackfill", "LaunchBackfillSuccess");
     Ok(words(&ask_for(server, asked, LAUNCH, &json!({ "params": params }))?["backfillId"]))
 }

@@ -9,6 +9,7 @@ mod acts;
 mod asset;
 mod backfill;
 mod clients;
+mod filled;
 mod location;
 mod mutations;
 mod pages;
@@ -18,9 +19,11 @@ mod selector;
 mod tick;
 mod wait;
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 
 use self::queries::Known;
 use self::run::Launch;
@@ -36,7 +39,7 @@ use crate::tools::browser;
 /// A probe: its name, that of the one it needs, what it does.
 type Step = (&'static str, Option<&'static str>, fn(&Users<'_>, &Wait<'_>) -> Result<String>);
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 19] = [
     ("launch a run", None, launch_a_run),
     ("run events", Some("launch a run"), run_events),
     ("captured logs", Some("launch a run"), captured_logs),
@@ -47,6 +50,9 @@ const STEPS: [Step; 16] = [
     ("sensor", None, sensor),
     ("schedule", None, schedule),
     ("backfill", None, see_backfill),
+    ("automation", None, automation),
+    ("run status sensor", None, run_status_sensor),
+    ("run retry", Some("failing run"), run_retry),
     ("ui queries", Some("failing run"), ui_queries),
     (BROWSER, Some("launch a run"), in_a_browser),
     (CLIENTS, Some("launch a run"), talk_to_clients),
@@ -57,14 +63,20 @@ const STEPS: [Step; 16] = [
 ];
 
 /// These end what would go on.
-const ENDING: [&str; 4] = ["terminate a run", "sensor", "schedule", "backfill"];
+const ENDING: [&str; 5] = ["terminate a run", "sensor", "schedule", "backfill", "automation"];
 
 const SCHEDULE: Ticking<'_> = Ticking::Schedule("every_minute");
 const SENSOR: Ticking<'_> = Ticking::Sensor("once");
+/// What evaluates the conditions of assets, which Dagster adds by itself.
+const AUTOMATION: Ticking<'_> = Ticking::Sensor("default_automation_condition_sensor");
+/// On from the start.
+const RUN_STATUS: Ticking<'_> = Ticking::Sensor("heard");
 pub const BROWSER: &str = "browser";
 pub const CLIENTS: &str = "clients";
 /// Partitions of asset `paint` that are backfilled.
 const BACKFILLED: [&str; 2] = ["green", "blue"];
+/// The partition of job `paint_job` that is.
+const BACKFILLED_OF_JOB: &str = "red";
 
 /// The id of what was asked for.
 type Asked = Result<String, Finding>;
@@ -80,9 +92,10 @@ pub struct Users<'a> {
     schedule: Asked,
     sensor: Asked,
     backfill: Asked,
+    backfill_of_job: Asked,
     processes: Asked,
     endless: Asked,
-    full_shelf: Asked,
+    full_shelf: OnceCell<Asked>,
     asset: Asked,
     partition: Asked,
 }
@@ -100,6 +113,7 @@ impl<'a> Users<'a> {
         restart_daemon: &'a dyn Fn() -> Result<()>,
     ) -> Self {
         let launch = |what: &Launch<'_>| asked("a run", run::launch(server, what));
+        let backfill = |params: &Value| asked("a backfill", backfill::launch(server, params));
         let schedule = SCHEDULE.start(server).and_then(|id| tick::turn_back(server).map(|()| id));
         Self {
             context,
@@ -109,17 +123,28 @@ impl<'a> Users<'a> {
             restart_daemon,
             schedule: asked("a schedule", schedule),
             sensor: asked("a sensor", SENSOR.start(server)),
-            backfill: asked("a backfill", backfill::launch(server, "paint", &BACKFILLED)),
+            backfill: backfill(&backfill::of_asset("paint", &BACKFILLED)),
+            backfill_of_job: backfill(&backfill::of_job("paint_job", &[BACKFILLED_OF_JOB])),
             processes: launch(&Launch::Job("processes")),
             endless: launch(&Launch::Job("endless")),
-            full_shelf: launch(&Launch::Job("full_shelf")),
-            asset: launch(&Launch::Asset("answer")),
+            full_shelf: OnceCell::new(),
+            asset: launch(&Launch::Assets(&["answer", "twice"])),
             partition: launch(&Launch::Partition("paint", "red")),
         }
     }
 
-    /// Waits for everything that was asked for, and does what is left to do.
+    /// The run of a job that fails. What failed before a daemon looked for the first time is not
+    /// tried once more.
+    fn full_shelf(&self) -> Result<&str> {
+        let launch = || run::launch(self.server, &Launch::JobWithRetry("full_shelf"));
+        id(self.full_shelf.get_or_init(|| asked("a run", launch())))
+    }
+
+    /// Waits for everything that was asked for, and does what is left to do. The daemon runs.
     pub fn probes(&self) -> Vec<Probe> {
+        // These go on while others are waited for; their own probes say what is wrong with them.
+        let _ = self.full_shelf();
+        let _ = AUTOMATION.start(self.server);
         let wait = Wait::start(self.server);
         let mut probes: Vec<Probe> = Vec::new();
         let is_asked_for = |name: &str| self.context.is_asked_for(name);
@@ -196,7 +221,7 @@ fn terminate_a_run(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
 }
 
 fn failing_run(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
-    let run = id(&users.full_shelf)?;
+    let run = users.full_shelf()?;
     run::follow(wait, "`full_shelf`", run, "FAILURE")?;
     let error = run::error(&run::events(wait.server, run)?).unwrap_or_default();
     let expected = queries::EXPECTED_ERROR;
@@ -214,8 +239,10 @@ fn materialize_an_asset(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     let expected = ["RunStartEvent", "MaterializationEvent", "RunSuccessEvent"];
     run::check_events("asset `answer`", &events, &expected, "StepWorkerStartedEvent")?;
     asset::check_evaluated("even", &events)?;
-    asset::check_materialized(wait.server, "answer", None, Some(run))?;
-    Ok("`answer`, checked, all in one process".to_owned())
+    for asset in ["answer", "twice"] {
+        asset::check_materialized(wait.server, asset, None, Some(run))?;
+    }
+    Ok("`answer`, checked, and `twice` of it, in one process".to_owned())
 }
 
 fn materialize_a_partition(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
@@ -239,22 +266,45 @@ fn schedule(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
 /// started again, and goes on with what it began.
 fn see_backfill(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     let backfill = id(&users.backfill)?;
+    let of_job = id(&users.backfill_of_job)?;
     backfill::follow_runs(wait, backfill, BACKFILLED.len())?;
+    backfill::follow_runs(wait, of_job, 1)?;
     (users.restart_daemon)()?;
-    backfill::follow(&Wait::start(wait.server), backfill)?;
-    Ok(format!("{} partitions, by a daemon that was restarted", BACKFILLED.len()))
+    let wait = Wait::start(wait.server);
+    backfill::follow(&wait, backfill)?;
+    backfill::follow(&wait, of_job)?;
+    let count = BACKFILLED.len();
+    Ok(format!("{count} partitions and one of a job, by a daemon that was restarted"))
+}
+
+/// An asset whose condition says that it is wanted is materialized.
+fn automation(_: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
+    AUTOMATION.check_again(wait)?;
+    Ok("asset `wanted` is materialized".to_owned())
+}
+
+fn run_status_sensor(_: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
+    RUN_STATUS.origin(wait)?;
+    Ok("a tick hears of a run".to_owned())
+}
+
+fn run_retry(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
+    let what = "`full_shelf`, executed once more";
+    let again = run::retry(wait, "`full_shelf`", users.full_shelf()?)?;
+    run::follow(wait, what, &again, "FAILURE")?;
+    Ok("job `full_shelf` is executed once more".to_owned())
 }
 
 /// With something of everything on the instance.
 fn ui_queries(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     let dir = users.part.web_ui().context("there is no web UI")?;
     let documents = users.context.documents(&dir)?;
-    let runs = [&users.processes, &users.full_shelf, &users.asset, &users.partition];
-    let runs =
-        runs.into_iter().map(|run| id(run).map(str::to_owned)).collect::<Result<Vec<_>>>()?;
+    let runs = [id(&users.processes), users.full_shelf(), id(&users.asset), id(&users.partition)];
+    let runs = runs.into_iter().map(|id| id.map(str::to_owned)).collect::<Result<Vec<_>>>()?;
     let log_key = run::log_key(&runs[0], &run::events(wait.server, &runs[0])?)?;
     let known = Known { runs, backfill: id(&users.backfill)?.to_owned(), log_key };
-    queries::check(users.server, &documents, &known, &users.context.broken_operations())
+    let (broken, empty) = (users.context.broken_operations(), users.context.empty_fields());
+    queries::check(users.server, &documents, &known, &broken, &empty)
 }
 
 fn talk_to_clients(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
@@ -272,7 +322,7 @@ fn ui_mutations(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     let dir = users.part.web_ui().context("there is no web UI")?;
     let subjects = mutations::Subjects {
         succeeded: id(&users.processes)?,
-        failed: id(&users.full_shelf)?,
+        failed: users.full_shelf()?,
         backfill: id(&users.backfill)?,
     };
     let broken = users.context.broken_operations();

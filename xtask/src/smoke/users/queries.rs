@@ -11,17 +11,24 @@ use super::super::api::{ask, data_of, words};
 use super::super::documents::{Definition, Documents, Variable};
 use super::super::probe::Finding;
 use super::super::server::Server;
+use super::filled::Filled;
 use super::selector;
 
-const FACTS: &str = "query ($run: ID!, $schedule: InstigationSelector!) { \
+const FACTS: &str = "query ($run: ID!, $schedule: InstigationSelector!, \
+    $sensor: InstigationSelector!) { \
     repositoriesOrError { ... on RepositoryConnection { nodes { id } } } \
     runOrError(runId: $run) { ... on Run { pipelineSnapshotId } } \
+    assetConditionEvaluationRecordsOrError(assetKey: { path: [\"wanted\"] }, limit: 1) { \
+    ... on AssetConditionEvaluationRecords { records { \
+    evaluationId evaluation { rootUniqueId } } } } \
+    sensor: instigationStateOrError(instigationSelector: $sensor) { \
+    ... on InstigationState { id } } \
     instigationStateOrError(instigationSelector: $schedule) { ... on InstigationState { \
     id ticks(limit: 1) { tickId timestamp } } } }";
 
 /// What the definitions of `python/users.py` have.
-const JOBS: [&str; 6] =
-    ["nested", "processes", "endless", "full_shelf", "answer_job", "__ASSET_JOB"];
+const JOBS: [&str; 7] =
+    ["nested", "processes", "endless", "full_shelf", "everything", "answer_job", "__ASSET_JOB"];
 /// How many of each thing the UI asks for at once.
 const LIMIT: u32 = 25;
 /// Why a run of them fails.
@@ -44,21 +51,28 @@ pub struct Known {
 struct Facts {
     repository: Value,
     snapshot: Value,
+    /// Of the condition of asset `wanted`.
+    evaluation: Value,
+    evaluation_node: Value,
     state: Value,
+    sensor_state: Value,
     tick: Value,
     tick_timestamp: Value,
 }
 
-/// Sends every query; those that upstream ships broken aside. Says how many.
+/// Sends every query; those that upstream ships broken aside. Says how many. `may_be_empty`: fields
+/// that upstream tells nothing of, as `Type.field`.
 pub fn check(
     server: &Server,
     documents: &Documents,
     known: &Known,
     broken: &[&str],
+    may_be_empty: &[&str],
 ) -> Result<String> {
     let facts = Facts::ask(server, known)?;
     let mut problems: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let (mut sent, mut unsent) = (0, Vec::new());
+    let mut filled = Filled::default();
     let queries = documents.operations.iter().filter(|own| own.kind == "query");
     for query in queries.filter(|own| !broken.contains(&own.name.as_str())) {
         let Ok(fragments) = documents.needed_by(query) else { continue };
@@ -80,16 +94,28 @@ pub fn check(
             forget_expected(&mut answer);
             let problem = match data_of(answer, &query.name) {
                 Err(finding) => format!("expected {}, found {}", finding.expected, finding.found),
-                Ok(data) => match not_found(&data) {
-                    Some(kind) => format!("expected what {variables} is about, found `{kind}`"),
-                    None => continue,
-                },
+                Ok(data) => {
+                    filled.note(&data);
+                    match not_found(&data) {
+                        Some(kind) => format!("expected what {variables} is about, found `{kind}`"),
+                        None => continue,
+                    }
+                }
             };
             let names = problems.entry(problem).or_default();
             if !names.contains(&query.name.as_str()) {
                 names.push(&query.name);
             }
         }
+    }
+    server.sandbox.write("log/filled.json", &json!(filled).to_string())?;
+    let empty = filled.empty();
+    let empty = empty.iter().filter(|field| !may_be_empty.contains(&field.as_str()));
+    let empty: Vec<String> = empty.map(|field| format!("`{field}`")).collect();
+    if problems.is_empty() && !empty.is_empty() {
+        let what = "answers to queries of the web UI";
+        let expected = "something of each field that has something in other versions";
+        bail!(Finding::new(what, expected, format!("nothing of {}", few(&empty))));
     }
     if problems.is_empty() {
         let unsent = match unsent.len() {
@@ -124,7 +150,8 @@ impl Facts {
     fn ask(server: &Server, known: &Known) -> Result<Self> {
         let run = known.runs.first().context("no run is known")?;
         let schedule = selector::of(json!({ "name": "every_minute" }));
-        let variables = json!({ "run": run, "schedule": schedule });
+        let sensor = selector::of(json!({ "name": "once" }));
+        let variables = json!({ "run": run, "schedule": schedule, "sensor": sensor });
         Ok(Self::of(&ask(server, "what is on the instance", FACTS, &variables)?))
     }
 
@@ -132,8 +159,12 @@ impl Facts {
     fn of(data: &Value) -> Self {
         let state = &data["instigationStateOrError"];
         let tick = &state["ticks"][0];
+        let evaluation = &data["assetConditionEvaluationRecordsOrError"]["records"][0];
         Self {
+            evaluation: evaluation["evaluationId"].clone(),
+            evaluation_node: evaluation["evaluation"]["rootUniqueId"].clone(),
             state: state["id"].clone(),
+            sensor_state: data["sensor"]["id"].clone(),
             tick: tick["tickId"].clone(),
             tick_timestamp: tick["timestamp"].as_f64().map_or(Value::Null, |at| json!(at as i64)),
             repository: data["repositoriesOrError"]["nodes"][0]["id"].clone(),
@@ -199,6 +230,7 @@ impl Known {
                 let has = |name: &str| query.variables.iter().any(|own| own.name == name);
                 let keys: &[&str] = match () {
                     () if has("checkName") => &["answer"],
+                    () if has("evaluationId") || has("asOfEvaluationId") => &["wanted"],
                     () if is_of_partition(query) => &["paint"],
                     () => &["answer", "paint"],
                 };
@@ -230,9 +262,12 @@ impl Known {
             {
                 facts.snapshot.clone()
             }
+            "evaluationId" | "asOfEvaluationId" => facts.evaluation.clone(),
+            "nodeUniqueId" => facts.evaluation_node.clone(),
             "tickId" => facts.tick.clone(),
             "tickTimestamp" => facts.tick_timestamp.clone(),
             "id" if query.name == "ScheduleStateQuery" => facts.state.clone(),
+            "id" if query.name == "SensorStateQuery" => facts.sensor_state.clone(),
             "limit" => json!(LIMIT),
             "checkName" => json!("even"),
             "pipelineName" | "jobName" if is_of_partition(query) => json!("paint_job"),

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::super::api::{ask, ask_for, one_line, words};
+use super::super::api::{ask, ask_for, innermost, one_line, words};
 use super::super::probe::Finding;
 use super::super::server::Server;
 use super::selector;
@@ -17,6 +17,9 @@ const LAUNCH: &str = "mutation ($params: ExecutionParams!) { \
     ... on RunConfigValidationInvalid { errors { message } } ... on Error { message } } }";
 const STATUS: &str = "query ($id: ID!) { runOrError(runId: $id) { __typename \
     ... on Run { status } ... on Error { message } } }";
+const RETRIES: &str = "query ($id: String!) { \
+    runsOrError(filter: { tags: [{ key: \"dagster/parent_run_id\", value: $id }] }) { __typename \
+    ... on Runs { results { runId } } ... on Error { message } } }";
 const EVENTS: &str = "query ($id: ID!) { logsForRun(runId: $id) { __typename \
     ... on EventConnection { events { __typename ... on MessageEvent { message } \
     ... on LogsCapturedEvent { fileKey } \
@@ -32,22 +35,26 @@ const TERMINATE: &str = "mutation ($ids: [String!]!) { \
 /// The statuses that are an end.
 const ENDS: [&str; 3] = ["SUCCESS", "FAILURE", "CANCELED"];
 
-/// What is launched: a job by its name, or some assets, or a partition of an asset.
+/// What is launched: a job by its name, one that may be tried once more where it fails, some
+/// assets, or a partition of an asset.
 pub enum Launch<'a> {
     Job(&'a str),
-    Asset(&'a str),
+    JobWithRetry(&'a str),
+    Assets(&'a [&'a str]),
     Partition(&'a str, &'a str),
 }
 
 impl Launch<'_> {
     /// `ExecutionParams`, as the UI fills them in.
     fn params(&self) -> Value {
+        let tag = |key: &str, value: &str| json!([{ "key": key, "value": value }]);
         let (selected, tags) = match self {
             Self::Job(name) => (json!({ "pipelineName": name }), json!([])),
-            Self::Asset(name) => (of_asset(name), json!([])),
-            Self::Partition(name, key) => {
-                (of_asset(name), json!([{ "key": "dagster/partition", "value": key }]))
+            Self::JobWithRetry(name) => {
+                (json!({ "pipelineName": name }), tag("dagster/max_retries", "1"))
             }
+            Self::Assets(names) => (of_assets(names), json!([])),
+            Self::Partition(name, key) => (of_assets(&[name]), tag("dagster/partition", key)),
         };
         json!({
             "selector": selector::of(selected),
@@ -58,9 +65,10 @@ impl Launch<'_> {
     }
 }
 
-/// The job that all assets are in, and one of them.
-fn of_asset(name: &str) -> Value {
-    json!({ "pipelineName": "__ASSET_JOB", "assetSelection": [{ "path": [name] }] })
+/// The job that all assets are in, and some of them.
+fn of_assets(names: &[&str]) -> Value {
+    let keys: Vec<Value> = names.iter().map(|name| json!({ "path": [name] })).collect();
+    json!({ "pipelineName": "__ASSET_JOB", "assetSelection": keys })
 }
 
 /// Launches a run; its id.
@@ -85,6 +93,18 @@ pub fn follow(wait: &Wait<'_>, what: &str, id: &str, expected: &str) -> Result<(
             bail!(Finding::new(&what, &expected_word, found));
         }
         Ok(ControlFlow::Continue(format!("`{status}`")))
+    })
+}
+
+/// Waits until a run that failed is executed once more by the daemon; the other run's id.
+pub fn retry(wait: &Wait<'_>, what: &str, id: &str) -> Result<String> {
+    wait.until(&format!("{what}, executed once more"), "a run", || {
+        let found = ask_for(wait.server, ("runsOrError", "Runs"), RETRIES, &json!({ "id": id }))?;
+        let others = found["results"].as_array().map_or(&[][..], Vec::as_slice);
+        Ok(match others.first() {
+            Some(run) => ControlFlow::Break(words(&run["runId"])),
+            None => ControlFlow::Continue("none".to_owned()),
+        })
     })
 }
 
@@ -155,8 +175,7 @@ pub fn terminate(wait: &Wait<'_>, what: &str, id: &str, said: &str) -> Result<()
 /// The error of a step, by its innermost cause.
 pub fn error(events: &[Value]) -> Option<String> {
     let error = events.iter().rev().find_map(|event| event.get("error").filter(is_error))?;
-    let cause = error["causes"].as_array().and_then(|causes| causes.last()).unwrap_or(error);
-    Some(one_line(&words(&cause["message"])))
+    Some(innermost(error))
 }
 
 fn is_error(error: &&Value) -> bool {

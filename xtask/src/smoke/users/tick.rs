@@ -5,12 +5,13 @@
 //! turned on is moved back by a minute before the daemon starts (by a sensor of the definitions,
 //! evaluated by hand).
 
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::super::api::{ask_for, one_line, words};
+use super::super::api::{ask_for, innermost, words};
 use super::super::probe::Finding;
 use super::super::server::Server;
 use super::run::follow;
@@ -29,7 +30,8 @@ const EVALUATE: &str = "mutation ($selector: SensorSelector!) { \
     ... on Error { message } } }";
 const TICKS: &str = "query ($selector: InstigationSelector!) { \
     instigationStateOrError(instigationSelector: $selector) { __typename \
-    ... on InstigationState { ticks(limit: 500) { status runIds error { message } } } \
+    ... on InstigationState { status ticks(limit: 500) { \
+    status runIds originRunIds error { message causes { message } } } } \
     ... on Error { message } } }";
 const STOP_SCHEDULE: &str = "mutation ($id: String!) { stopRunningSchedule(id: $id) { __typename \
     ... on ScheduleStateResult { scheduleState { id status } } ... on Error { message } } }";
@@ -101,30 +103,63 @@ impl Ticking<'_> {
         follow(wait, &self.words(), &run, "SUCCESS")
     }
 
+    /// The same for the sensor that evaluates the conditions of assets. It is turned on again where
+    /// it was turned off: when the daemon evaluates them for the first time on an instance, it
+    /// gives the state of any other sensor to this one
+    /// (`_copy_default_auto_materialize_sensor_states`, which means sensors of another name).
+    pub fn check_again(self, wait: &Wait<'_>) -> Result<()> {
+        let id = RefCell::new(self.start(wait.server)?);
+        let run = self.wait_for_tick(wait, "runIds", &|state| {
+            if state["status"] != "RUNNING" {
+                id.replace(self.start(wait.server)?);
+            }
+            Ok(())
+        })?;
+        self.stop(wait.server, &id.into_inner())?;
+        follow(wait, &self.words(), &run, "SUCCESS")
+    }
+
     /// Waits for a tick that asked for a run; the run's id.
     fn run_of_tick(self, wait: &Wait<'_>) -> Result<String> {
+        self.wait_for_tick(wait, "runIds", &|_| Ok(()))
+    }
+
+    /// Waits for a tick that tells of a run that ended; the run's id.
+    pub fn origin(self, wait: &Wait<'_>) -> Result<String> {
+        self.wait_for_tick(wait, "originRunIds", &|_| Ok(()))
+    }
+
+    /// Waits for a tick with a run; the run's id. `at`: the field with the ids. `meanwhile` is
+    /// given the state each time.
+    fn wait_for_tick(
+        self,
+        wait: &Wait<'_>,
+        at: &str,
+        meanwhile: &dyn Fn(&Value) -> Result<()>,
+    ) -> Result<String> {
         let (Self::Schedule(name) | Self::Sensor(name)) = self;
         let variables = json!({ "selector": selector::of(json!({ "name": name })) });
         let what = format!("tick of {}", self.words());
         wait.until(&what, "`SUCCESS`", || {
             let asked = ("instigationStateOrError", "InstigationState");
             let state = ask_for(wait.server, asked, TICKS, &variables)?;
+            meanwhile(&state)?;
             let ticks = state["ticks"].as_array().map_or(&[][..], Vec::as_slice);
-            Ok(look_at(&what, ticks)?)
+            Ok(look_at(&what, ticks, at)?)
         })
     }
 }
 
-/// The run that a tick asked for, unless there is none yet. A sensor that has nothing more to ask
+/// The run of a tick, unless there is none yet. A sensor that has nothing more to ask
 /// for skips later ones, of which there are many where this is asked late.
-fn look_at(what: &str, ticks: &[Value]) -> Result<ControlFlow<String, String>, Finding> {
+fn look_at(what: &str, ticks: &[Value], at: &str) -> Result<ControlFlow<String, String>, Finding> {
     let has = |tick: &&Value, status: &str| tick["status"] == status;
     let mut good = ticks.iter().rev().filter(|tick| has(tick, "SUCCESS"));
-    if let Some(run) = good.find_map(|tick| tick["runIds"].get(0)) {
+    if let Some(run) = good.find_map(|tick| tick[at].get(0)) {
         return Ok(ControlFlow::Break(words(run)));
     }
     if let Some(tick) = ticks.iter().find(|tick| has(tick, "FAILURE")) {
-        let found = format!("`FAILURE`: {}", one_line(&words(&tick["error"]["message"])));
+        let found = format!("`FAILURE`: {}", innermost(&tick["error"]));
         return Err(Finding::new(what, "`SUCCESS`", found));
     }
     let seen = ticks.first().map(|tick| format!("`{}`", words(&tick["status"])));
@@ -152,7 +187,7 @@ mod tests {
     fn the_first_tick_that_asked_for_a_run_counts() {
         let look = |ticks: Value| {
             let ticks = ticks.as_array().unwrap().clone();
-            look_at("x", &ticks).map_err(|finding| finding.to_string())
+            look_at("x", &ticks, "runIds").map_err(|finding| finding.to_string())
         };
         let tick = |status: &str, runs: &[&str]| json!({ "status": status, "runIds": runs });
         let going_on = |seen: &str| Ok(ControlFlow::Continue(seen.to_owned()));
