@@ -70,7 +70,7 @@ def even(answer):
 @asset(
     group_name="colors",
     description="One for each color.",
-    partitions_def=StaticPartitionsDefinition(["red", "green", "blue"]),
+    partitions_def=StaticPartitionsDefinition(["red", "green", "blue", "black"]),
 )
 def paint(context):
     return context.partition_key

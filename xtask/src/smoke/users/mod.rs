@@ -76,7 +76,7 @@ pub const CLIENTS: &str = "clients";
 /// Partitions of asset `paint` that are backfilled.
 const BACKFILLED: [&str; 2] = ["green", "blue"];
 /// The partition of job `paint_job` that is.
-const BACKFILLED_OF_JOB: &str = "red";
+const BACKFILLED_OF_JOB: &str = "black";
 
 /// The id of what was asked for.
 type Asked = Result<String, Finding>;

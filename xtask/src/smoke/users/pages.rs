@@ -48,17 +48,14 @@ pub fn check(server: &Server, browser: &Path, run: &str, known: &[&str]) -> Resu
     let mut browser = Browser::start(&spec, &mut || deadline.is_over())?;
     let mut deadline = sandbox.wait(COMMAND);
     browser.go(&format!("{}/", server.url), &mut || deadline.is_over())?;
-    wait_for(&mut browser, None, &[], &mut sandbox.wait(COMMAND))?;
+    wait_for(&mut browser, None, &[], known, &mut sandbox.wait(COMMAND))?;
     for page in &pages {
-        see(&mut browser, page, &mut sandbox.wait(COMMAND))?;
+        see(&mut browser, page, known, &mut sandbox.wait(COMMAND))?;
     }
     let requests = browser.requests();
-    let is_known = |problem: &&String| known.iter().any(|text| problem.contains(text));
-    let problems: Vec<&String> =
-        browser.problems().iter().filter(|problem| !is_known(problem)).collect();
+    let problems = unknown(browser.problems(), known);
     if !problems.is_empty() {
-        let shown: Vec<&str> =
-            problems.iter().take(SHOWN).map(|problem| problem.as_str()).collect();
+        let shown: Vec<&str> = problems.iter().take(SHOWN).copied().collect();
         let found = format!("{}: {}", problems.len(), shown.join("; "));
         bail!(Finding::new("pages of the web UI in a browser", "no problem", found));
     }
@@ -68,9 +65,20 @@ pub fn check(server: &Server, browser: &Path, run: &str, known: &[&str]) -> Resu
     Ok(format!("{} pages, {requests} requests", pages.len()))
 }
 
+/// The problems that are not known.
+fn unknown<'a>(problems: &'a [String], known: &[&str]) -> Vec<&'a str> {
+    let is_known = |problem: &&str| known.iter().any(|text| problem.contains(text));
+    problems.iter().map(String::as_str).filter(|problem| !is_known(problem)).collect()
+}
+
 /// Goes to a page, by the first link to it or else by its address, waits for what it shows, and
 /// until it asks for no more.
-fn see(browser: &mut Browser, page: &Page<'_>, deadline: &mut Deadline) -> Result<()> {
+fn see(
+    browser: &mut Browser,
+    page: &Page<'_>,
+    known: &[&str],
+    deadline: &mut Deadline,
+) -> Result<()> {
     let path = json!(page.path).to_string();
     let go = format!(
         "(() => {{ const link = [...document.querySelectorAll('a')]\
@@ -80,7 +88,7 @@ fn see(browser: &mut Browser, page: &Page<'_>, deadline: &mut Deadline) -> Resul
     while browser.evaluate(&go, &mut || deadline.is_over())? != true && !deadline.is_over() {
         pause(PAUSE)?;
     }
-    wait_for(browser, Some(&page.path), &page.shows, deadline)?;
+    wait_for(browser, Some(&page.path), &page.shows, known, deadline)?;
     let mut quiet = 0;
     while quiet < 2 && !deadline.is_over() {
         let before = browser.requests();
@@ -96,6 +104,7 @@ fn wait_for(
     browser: &mut Browser,
     path: Option<&str>,
     words: &[&str],
+    known: &[&str],
     deadline: &mut Deadline,
 ) -> Result<()> {
     let (is_path, shown) = (json!(path), json!(words));
@@ -116,11 +125,25 @@ fn wait_for(
             let text: String = text.chars().take(LONGEST_TEXT).collect();
             let words = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>();
             let words = if words.is_empty() { "a page".to_owned() } else { words.join(", ") };
-            let problem = browser.problems().first().map(|problem| format!("; {problem}"));
-            let found = format!("`{text}`{}", problem.unwrap_or_default());
+            // What went wrong says more than the page.
+            let problem =
+                unknown(browser.problems(), known).first().map(|text| format!("{text}; "));
+            let found = format!("{}`{text}`", problem.unwrap_or_default());
             let what = format!("page `{}` of the web UI", path.unwrap_or("/"));
             bail!(Finding::new(what, deadline.expected(&words), found));
         }
         pause(PAUSE)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_no_problem() {
+        let problems = ["a: 404", "console: b"].map(str::to_owned);
+        assert_eq!(unknown(&problems, &["404"]), ["console: b"]);
+        assert_eq!(unknown(&problems, &[]).len(), 2);
     }
 }
