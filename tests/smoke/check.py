@@ -31,6 +31,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import commands
 import consistency
 import isolation
 import users
@@ -418,6 +419,7 @@ BREAKS = {
     "a page that takes code from another host": (foreign_page, "web page", "elsewhere.invalid"),
     "a script that takes code from another host": (foreign_script, "ui files", "elsewhere.invalid"),
     **users.BREAKS,
+    **commands.BREAKS,
 }
 
 # Releases whose web UI asks the API of another release for what it has not: what it asks for.
@@ -440,6 +442,7 @@ ONLY = {
     "scripts of the web UI served as plain text": {"web page", "ui files", "files", "browser"},
     **consistency.ALONE,
     **users.ALONE,
+    **commands.ALONE,
 }
 
 # What to run for a probe that looks at others.

@@ -32,6 +32,7 @@ pub struct Sandbox {
     temporary: PathBuf,
     budget: Budget,
     access: Access,
+    leaves_servers: bool,
 }
 
 impl Sandbox {
@@ -48,7 +49,7 @@ impl Sandbox {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let (dir, temporary) = (scratch.join(slug(probe)), temporary.join(count.to_string()));
         access.write.extend([dir.clone(), temporary.clone()]);
-        let sandbox = Self { dir, temporary, budget, access };
+        let sandbox = Self { dir, temporary, budget, access, leaves_servers: false };
         let own = ["home", "dagster", "log"].map(|dir| sandbox.dir.join(dir));
         for dir in own.iter().chain([&sandbox.temporary]) {
             fs::create_dir_all(dir)
@@ -56,6 +57,12 @@ impl Sandbox {
         }
         sandbox.write("dagster/dagster.yaml", &sandbox.dagster_yaml())?;
         Ok(sandbox)
+    }
+
+    /// The same for a version whose servers leave their code servers running.
+    #[must_use]
+    pub fn leaving_servers(self, leaves_servers: bool) -> Self {
+        Self { leaves_servers, ..self }
     }
 
     /// What all waits of the run are taken from.
@@ -221,27 +228,33 @@ pub fn pause(took: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Up to 1.9 the server does not end its code server, which would go by itself once it has missed
-/// the heartbeat for 45 seconds. As a service manager does, such a server is told to end; it must
-/// obey. Nothing else may be left.
+/// Tells a server to end, and looks what it leaves: nothing may be left, but up to 1.9 its code
+/// servers, which would go by themselves once they have missed the heartbeat for 45 seconds. As a
+/// service manager does, those are told to end; they must obey.
 pub fn stop(sandbox: &Sandbox, mut process: Process, what: &str) -> Checked {
     let mut deadline = sandbox.wait(STOP);
     process.terminate();
     let Wait::Ended(_) = process.wait_until(|| deadline.is_over())? else {
         return Ok(Err(vec![late(what, "an end after SIGTERM", &deadline, &mut process)]));
     };
-    let mut deadline = sandbox.wait(FOLLOW);
+    let mut deadline = sandbox.wait(if sandbox.leaves_servers { FOLLOW } else { STOP });
     let left = process.wait_for_all(|| deadline.is_over())?;
     if left.is_empty() {
         return Ok(Ok("no process left".to_owned()));
+    }
+    let found = |left: &[Found]| {
+        let found = format!("{}; killed", words(left));
+        Err(vec![Finding::new(format!("processes that {what} left"), "none", found)])
+    };
+    if !sandbox.leaves_servers {
+        return Ok(found(&left));
     }
     let told = process.terminate_those(is_dagsters);
     let mut deadline = sandbox.wait(STOP);
     let left = process.wait_for_all(|| deadline.is_over())?;
     let others: Vec<Found> = left.iter().filter(|left| !is_dagsters(left)).cloned().collect();
     Ok(if !others.is_empty() {
-        let found = format!("{}; killed", words(&others));
-        Err(vec![Finding::new(format!("processes that {what} left"), "none", found)])
+        found(&others)
     } else if !left.is_empty() {
         let what = format!("{} that {what} left", ui::count(left.len(), "server"));
         Err(vec![late(&what, "an end after SIGTERM", &deadline, &mut process)])
