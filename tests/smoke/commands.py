@@ -6,13 +6,42 @@ What is changed is recorded anew, as if upstream had released it like that.
 
 from users import insert
 
+MIGRATIONS = "dagster/_core/storage/alembic/versions/"
+BACKFILL_ID = MIGRATIONS + "044_63d7a8ec641a_add_backfill_id_column_to_runs_table.py"
+TAGS_INDEX = MIGRATIONS + "047_add_run_tags_run_id_idx.py"
+DEFAULT_LIMIT = MIGRATIONS + "048_7e2f3204cf8e_add_column_concurrency_default_limit.py"
+DATA = "dagster/_core/storage/runs/migration.py"
+
+
+def pair_does_nothing(root):
+    insert(TAGS_INDEX, "upgrade", "return")(root)
+    insert(TAGS_INDEX, "downgrade", "return")(root)
+
+
 # As in check.py: how, the probe that must find it, and a word of the cause that it must say.
 BREAKS = {
     "code servers are left running": (
         insert("dagster/_core/workspace/context.py", "WorkspaceProcessContext.__exit__",
                'if __import__("sys").argv[0].endswith("/dagster-webserver"): return'),
         "webserver end", [" -m dagster api grpc", "killed"]),
+    "a migration that does nothing, in either direction": (
+        pair_does_nothing, "instance migrate",
+        "`idx_run_tags_run_id`, which 6b7fb194ff9c adds"),
+    "a downgrade that does nothing": (
+        insert(DEFAULT_LIMIT, "downgrade", "return"), "instance migrate",
+        "no `concurrency_limits.using_default_limit`: undoing 7e2f3204cf8e takes it away"),
+    "a migration that does nothing": (
+        insert(DEFAULT_LIMIT, "upgrade", "return"), "instance migrate",
+        "`concurrency_limits.using_default_limit`, which 7e2f3204cf8e adds"),
+    "a migration of data that does nothing": (
+        insert(DATA, "migrate_run_backfill_id", "return"), "instance migrate", "`run_backfill_id`"),
+    "a migration that loses rows": (
+        insert(BACKFILL_ID, "upgrade", "if sa.inspect(op.get_bind()).has_table('event_logs'): "
+               "op.execute('DELETE FROM event_logs')"), "instance migrate", "rows in `event_logs`"),
 }
 
 # With these nothing else may be red.
-ALONE = {name: {probe} for name, (_, probe, _) in BREAKS.items()}
+ALONE = {
+    **{name: {probe} for name, (_, probe, _) in BREAKS.items()},
+    "a migration that does nothing": {"instance migrate", "migrations"},
+}

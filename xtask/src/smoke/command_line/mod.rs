@@ -7,6 +7,8 @@
 
 mod checks;
 mod home;
+mod migrated;
+mod said;
 
 use std::fs;
 use std::time::Duration;
