@@ -24,6 +24,8 @@ use crate::ui;
 
 /// Between two questions whether something is so by now.
 const TICK: Duration = Duration::from_millis(50);
+/// Lines that are looked at for an error: that many a stack may have.
+const LAST: usize = 200;
 
 /// The directories of one probe.
 pub struct Sandbox {
@@ -189,7 +191,7 @@ pub fn ended_badly(ended: &Ended) -> String {
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "no status".to_owned(),
     };
-    match last_line(&ended.stderr).or_else(|| last_line(&ended.stdout)) {
+    match last_words(&ended.stderr).or_else(|| last_words(&ended.stdout)) {
         Some(line) => format!("{how}: {line}"),
         None => how,
     }
@@ -201,15 +203,16 @@ pub fn late(what: &str, wanted: &str, deadline: &Deadline, process: &mut Process
     Finding::new(what, deadline.expected(wanted), found)
 }
 
-/// What a process and all that it started are doing, and what it wrote last.
+/// What a process and all that it started are doing, what it wrote last, and its last error.
 fn doing(process: &mut Process) -> String {
     let doing = activity::words(&process.running());
-    let written = [stderr_of(process.log()), stdout_of(process.log())].iter().find_map(|log| {
-        let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
-        last_line(&text).map(str::to_owned)
-    });
-    match written {
-        Some(line) => format!("it is {doing}; it wrote last: {line}"),
+    let written = [stderr_of(process.log()), stdout_of(process.log())]
+        .map(|log| String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned());
+    let line = written.iter().find_map(|text| last_line(text));
+    let error = written.iter().find_map(|text| last_error(text)).filter(|own| Some(*own) != line);
+    let error = error.map_or_else(String::new, |error| format!("; its last error: {error}"));
+    match line {
+        Some(line) => format!("it is {doing}; it wrote last: {line}{error}"),
         None => format!("it is {doing}; it wrote nothing"),
     }
 }
@@ -279,6 +282,25 @@ fn last_line(text: &str) -> Option<&str> {
     text.lines().rev().map(str::trim).find(|line| line.chars().any(char::is_alphanumeric))
 }
 
+/// What says most of why a process ended: its last error, which a stack may follow, or its last
+/// line.
+fn last_words(text: &str) -> Option<&str> {
+    last_error(text).or_else(|| last_line(text))
+}
+
+/// The last error of Python's among the last lines.
+fn last_error(text: &str) -> Option<&str> {
+    text.lines().rev().take(LAST).map(str::trim).find(|line| is_error(line))
+}
+
+/// Does a line read `SomeError: words`, with the module before it or not?
+fn is_error(line: &str) -> bool {
+    let Some((name, words)) = line.split_once(": ") else { return false };
+    let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '_');
+    let is_one = ["Error", "Exception"].iter().any(|end| name.ends_with(end));
+    is_name && is_one && !words.trim().is_empty()
+}
+
 /// A file's name made of words; no longer than a file's name may be, wherever the words come from.
 fn slug(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(100).collect()
@@ -292,6 +314,26 @@ mod tests {
     fn last_words_are_words() {
         assert_eq!(last_line("Traceback\n| Error: no |\n\n+-----+\n"), Some("| Error: no |"));
         assert_eq!(last_line("\n--\n"), None);
+    }
+
+    #[test]
+    fn an_error_says_more_than_the_stack_behind_it() {
+        for (text, expected) in [
+            (
+                "E\n  File \"x.py\", line 1\n    raise x\nx.y.OneError: no: 1\n",
+                "x.y.OneError: no: 1",
+            ),
+            (
+                "Exception: no\n\nStack Trace:\n  File \"x.py\", line 1\n    a = b: c\n",
+                "Exception: no",
+            ),
+            ("AError: 1\nBError: 2\n(Background: x)\n", "BError: 2"),
+            ("no Error: 1\nError:\nthe end\n", "the end"),
+        ] {
+            assert_eq!(last_words(text), Some(expected), "{text}");
+        }
+        let far = format!("AError: 1\n{}", "x\n".repeat(LAST));
+        assert_eq!(last_words(&far), Some("x"));
     }
 
     #[test]
