@@ -4,6 +4,7 @@ pages and answers queries. Made on a copy of a virtual environment; check.py run
 What is changed is recorded anew, as if upstream had released it like that.
 """
 
+from consistency import record, site
 from users import insert
 
 MIGRATIONS = "dagster/_core/storage/alembic/versions/"
@@ -18,12 +19,22 @@ def pair_does_nothing(root):
     insert(TAGS_INDEX, "downgrade", "return")(root)
 
 
+def unrecorded_chunk(root):
+    """A script that only webpack's runtime names, neither there nor recorded."""
+    chunks = site(root) / "dagster_webserver/webapp/build/_next/static/chunks"
+    for path in chunks.glob("blueprint-icons-16px-paths.*"):
+        path.unlink()
+        record(root, str(path.relative_to(site(root))))
+
+
 # As in check.py: how, the probe that must find it, and a word of the cause that it must say.
 BREAKS = {
     "code servers are left running": (
         insert("dagster/_core/workspace/context.py", "WorkspaceProcessContext.__exit__",
                'if __import__("sys").argv[0].endswith("/dagster-webserver"): return'),
         "webserver end", [" -m dagster api grpc", "killed"]),
+    "a lazily loaded script of the web UI not even recorded": (
+        unrecorded_chunk, "ui files", ["blueprint-icons-16px-paths.", "which `/_next/static/chunks/webpack-"]),
     "a migration that does nothing, in either direction": (
         pair_does_nothing, "instance migrate",
         "`idx_run_tags_run_id`, which 6b7fb194ff9c adds"),

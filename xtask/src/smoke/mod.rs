@@ -39,6 +39,7 @@ mod second;
 mod server;
 mod survivors;
 pub mod tree;
+mod ui_chunks;
 mod ui_files;
 mod ui_operations;
 mod ui_page;
