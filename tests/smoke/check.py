@@ -454,7 +454,7 @@ SHORT = {
     "a command that exports PYTHONPATH", "a process that outlives a command, without a mark",
     "nothing installed", "a file of Dagster's changed", "a bound that does not hold",
     "a module of another machine", "two last migrations", "a page that takes code from another host",
-    *users.SHORT,
+    *users.SHORT, *commands.SHORT,
 }
 
 

@@ -4,8 +4,8 @@ pages and answers queries. Made on a copy of a virtual environment; check.py run
 What is changed is recorded anew, as if upstream had released it like that.
 """
 
-from consistency import record, site
-from users import insert
+from consistency import edit, record, site
+from users import LUCK, insert
 
 MIGRATIONS = "dagster/_core/storage/alembic/versions/"
 BACKFILL_ID = MIGRATIONS + "044_63d7a8ec641a_add_backfill_id_column_to_runs_table.py"
@@ -27,12 +27,40 @@ def unrecorded_chunk(root):
         record(root, str(path.relative_to(site(root))))
 
 
+def project_does_not_load(root):
+    name = "dagster/_generate/templates/PROJECT_NAME_PLACEHOLDER/PROJECT_NAME_PLACEHOLDER/definitions.py.jinja"
+    edit(site(root) / name, "load_assets_from_modules", "load_assets_of_modules")
+    record(root, name)
+
+
 # As in check.py: how, the probe that must find it, and a word of the cause that it must say.
 BREAKS = {
     "code servers are left running": (
         insert("dagster/_core/workspace/context.py", "WorkspaceProcessContext.__exit__",
                'if __import__("sys").argv[0].endswith("/dagster-webserver"): return'),
         "webserver end", [" -m dagster api grpc", "killed"]),
+    "a scaffolded project that does not load": (project_does_not_load, "project scaffold", "load_assets_of_modules"),
+    "modules of a workspace do not load": (
+        insert("dagster/_core/workspace/load.py", "_location_origin_from_module_config"), "workspace", LUCK),
+    "job list is empty": (insert("dagster/_cli/job.py", "execute_list_command", "return"), "job list", "Job: answer_job"),
+    "asset list is empty": (insert("dagster/_cli/asset.py", "asset_list_command", "return"), "asset list", "`answer`"),
+    "debug import does nothing": (
+        insert("dagster/_cli/debug.py", "import_command", "return"), "debug import", "SUCCESS"),
+    "asset wipe does nothing": (
+        insert("dagster/_cli/asset.py", "asset_wipe_command", "return"), "asset wipe", "after `dagster asset wipe`"),
+    "another partition is materialized": (
+        insert("dagster/_cli/asset.py", "execute_materialize_command", "partition = partition and 'green'"),
+        "asset materialize --partition", "green"),
+    "job launch does nothing": (
+        insert("dagster/_cli/job.py", "execute_launch_command", "return"), "job launch", "QUEUED"),
+    "schedule start does nothing": (
+        insert("dagster/_cli/schedule.py", "execute_start_command", "return"), "schedule start", "RUNNING"),
+    "sensor stop does nothing": (
+        insert("dagster/_cli/sensor.py", "execute_stop_command", "return"), "sensor start", "status after `stop`"),
+    "run delete does nothing": (
+        insert("dagster/_cli/run.py", "run_delete_command", "return"), "run delete", "after `dagster run delete`"),
+    "instance reindex does nothing": (
+        insert(DATA, "migrate_run_start_end", "return"), "instance reindex", "runs without times"),
     "a lazily loaded script of the web UI not even recorded": (
         unrecorded_chunk, "ui files", ["blueprint-icons-16px-paths.", "which `/_next/static/chunks/webpack-"]),
     "a migration that does nothing, in either direction": (
@@ -51,8 +79,13 @@ BREAKS = {
                "op.execute('DELETE FROM event_logs')"), "instance migrate", "rows in `event_logs`"),
 }
 
-# With these nothing else may be red.
+# For the short form of check.py.
+SHORT = {"code servers are left running", "a downgrade that does nothing", "a scaffolded project that does not load"}
+
+# With these nothing else may be red but what needs what is broken.
 ALONE = {
     **{name: {probe} for name, (_, probe, _) in BREAKS.items()},
     "a migration that does nothing": {"instance migrate", "migrations"},
+    # it is that run whose events are wiped, and that is deleted
+    "debug import does nothing": {"debug import", "asset wipe", "run delete"},
 }

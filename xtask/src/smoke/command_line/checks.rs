@@ -8,30 +8,37 @@ use serde_json::{Value, json};
 use super::super::definitions::Definitions;
 use super::super::probe::Finding;
 use super::home::Home;
-use super::migrated;
-use super::said::{OLDER, Revision, check_said, check_schema};
+use super::said::{EXPORT, OLDER, Revision, args, check_said, check_schema};
+use super::{effects, migrated};
 
-/// The file that a run is exported to.
-pub const EXPORT: &str = "run.gz";
 const PROJECT: &str = "my-project";
+const WORKSPACE: &str = "workspace.yaml";
+/// The names of its code locations.
+const LOCATIONS: [&str; 3] = ["of_a_file", "of_a_module", "of_a_package"];
 /// How a file of gzip begins (RFC 1952).
 const GZIP: &[u8] = b"\x1f\x8b";
 
 /// A probe: its name, what it runs, and how it looks at what came of that.
 pub type Step = (&'static str, fn(&Home) -> Vec<Value>, fn(&Home, &[String]) -> Result<String>);
 
-pub const STEPS: [Step; 8] = [
+pub const STEPS: [Step; 19] = [
     ("instance info", |_| vec![args(&["instance", "info"])], check_info),
     ("run list", |_| vec![args(&["run", "list"])], check_runs),
     ("debug export", |home| vec![args(&["debug", "export", &home.run, EXPORT])], check_export),
-    (
-        "project scaffold",
-        |_| vec![args(&["project", "scaffold", "--name", PROJECT])],
-        check_project,
-    ),
+    ("project scaffold", scaffold, check_project),
+    ("workspace", |_| vec![args(&["definitions", "validate", "-w", WORKSPACE])], check_workspace),
     ("temporary instance", |_| vec![materialize_without_home()], check_temporary),
+    ("job list", |_| vec![args(&["job", "list", "-m", "users"])], check_jobs),
+    ("asset list", |_| vec![list("asset")], check_assets),
     ("schedule list", |_| vec![list("schedule")], check_schedules),
     ("sensor list", |_| vec![list("sensor")], check_sensors),
+    ("debug import", effects::import, effects::check_import),
+    ("asset wipe", effects::wipe, effects::check_wipe),
+    ("asset materialize --partition", effects::materialize, effects::check_materialize),
+    ("job launch", effects::launch, effects::check_launch),
+    ("schedule start", effects::schedule, effects::check_instigator),
+    ("sensor start", effects::sensor, effects::check_instigator),
+    ("run delete", effects::delete, effects::check_delete),
     (
         "instance migrate",
         |_| {
@@ -46,10 +53,20 @@ pub const STEPS: [Step; 8] = [
         },
         migrated::check,
     ),
+    ("instance reindex", effects::reindex, effects::check_reindex),
 ];
 
-fn args(words: &[&str]) -> Value {
-    json!({ "args": words })
+/// Writes what the commands load, beside the users' definitions.
+pub fn prepare(home: &Home) -> Result<()> {
+    let file = Definitions::Users.file();
+    let workspace = json!({ "load_from": [
+        { "python_file": { "relative_path": file, "location_name": LOCATIONS[0] } },
+        { "python_module": { "module_name": "users", "location_name": LOCATIONS[1] } },
+        { "python_package": { "package_name": "users", "location_name": LOCATIONS[2] } },
+    ] });
+    // JSON is YAML.
+    home.sandbox.write(WORKSPACE, &workspace.to_string())?;
+    effects::prepare(home)
 }
 
 fn databases() -> Value {
@@ -58,6 +75,12 @@ fn databases() -> Value {
 
 fn list(what: &str) -> Value {
     args(&[what, "list", "-f", Definitions::Users.file()])
+}
+
+fn scaffold(home: &Home) -> Vec<Value> {
+    let mut validate = args(&["definitions", "validate"]);
+    validate["cwd"] = json!(home.sandbox.path(PROJECT));
+    vec![args(&["project", "scaffold", "--name", PROJECT]), validate]
 }
 
 fn materialize_without_home() -> Value {
@@ -88,14 +111,48 @@ fn check_export(home: &Home, _: &[String]) -> Result<String> {
     }
 }
 
-fn check_project(home: &Home, _: &[String]) -> Result<String> {
+fn check_project(home: &Home, said: &[String]) -> Result<String> {
     for file in ["pyproject.toml", "my_project/definitions.py", "my_project_tests/__init__.py"] {
         let file = format!("{PROJECT}/{file}");
         if !home.sandbox.path(&file).is_file() {
             bail!(Finding::new("`dagster project scaffold`", format!("`{file}`"), "no such file"));
         }
     }
-    Ok(format!("`{PROJECT}`"))
+    check_valid("definitions validate", &said[1], "my_project")?;
+    Ok(format!("`{PROJECT}`, which loads"))
+}
+
+fn check_workspace(_: &Home, said: &[String]) -> Result<String> {
+    for location in LOCATIONS {
+        check_valid("definitions validate -w", &said[0], location)?;
+    }
+    Ok("loads a file, a module and a package".to_owned())
+}
+
+/// Checks that a code location was found valid, in a log.
+fn check_valid(what: &str, said: &str, location: &str) -> Result<()> {
+    let expected = format!("Validation successful for code location {location}.");
+    if said.contains(&expected) {
+        return Ok(());
+    }
+    let found = format!("`{}`", said.trim());
+    bail!(Finding::new(format!("`dagster {what}`"), format!("`{expected}`"), found))
+}
+
+fn check_jobs(_: &Home, said: &[String]) -> Result<String> {
+    let jobs = ["answer_job", "endless", "full_shelf", "nested", "paint_job", "processes"];
+    for job in jobs {
+        check_said("job list", &said[0], &format!("Job: {job}"))?;
+    }
+    Ok(format!("{} jobs of a module", jobs.len()))
+}
+
+fn check_assets(_: &Home, said: &[String]) -> Result<String> {
+    let assets = ["answer", "paint", "twice"];
+    for asset in assets {
+        check_said("asset list", &said[0], asset)?;
+    }
+    Ok(format!("{} assets", assets.len()))
 }
 
 fn check_temporary(_: &Home, said: &[String]) -> Result<String> {

@@ -1,9 +1,12 @@
-//! What commands say of an instance, and how that is looked at.
+//! What commands are, what they say of an instance, and how that is looked at.
 
 use anyhow::{Result, bail};
+use serde_json::{Value, json};
 
 use super::super::probe::Finding;
 
+/// The file that a run is exported to.
+pub const EXPORT: &str = "run.gz";
 /// The revision of Alembic's before runs had a column for their backfill: that of Dagster 1.8.
 pub const OLDER: &str = "284a732df317";
 /// Runs, events, schedules.
@@ -14,6 +17,11 @@ pub const STORAGES: usize = 3;
 pub enum Revision {
     Older,
     Latest,
+}
+
+/// A command, by its words.
+pub fn args(words: &[&str]) -> Value {
+    json!({ "args": words })
 }
 
 /// Checks that a command said something.

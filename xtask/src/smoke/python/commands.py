@@ -1,8 +1,9 @@
 """Runs `dagster` once for each step of `steps.json`, one after the other, in forks of one interpreter that
 has imported it: starting that is most of what such a command costs.
 
-A step: `log`, where its stdout and stderr go (`LOG.out` and `LOG.err`), `args`, the command's, and `unset`, a
-variable that it does not get. One with `older`, a revision of Alembic's, makes the databases of `$DAGSTER_HOME`
+A step: `log`, where its stdout and stderr go (`LOG.out` and `LOG.err`), `args`, the command's, `unset`, a
+variable that it does not get, `home`, its `$DAGSTER_HOME` if that is another one, and `cwd`, the directory that it
+runs in, if that is. One with `sql`, statements, prints the rows of the last of them, in a `database` of its home. One with `older`, a revision of Alembic's, makes the databases of `$DAGSTER_HOME`
 those that a Dagster of that time had made, with a backfill of then, and says which revisions were undone; one
 with `databases` says what each of them has, as they say themselves: what `dagster instance migrate` prints is
 the revision of the events' for all. `done.json` gets a list of what came of each, after each: `status` and
@@ -137,14 +138,29 @@ def databases(home):
     return found
 
 
+def asked(path, statements):
+    try:
+        database = sqlite3.connect("file:%s?mode=rw" % quote(path), uri=True)
+        with contextlib.closing(database), database:
+            for statement in statements:
+                rows = database.execute(statement).fetchall()
+        return rows
+    except sqlite3.OperationalError as error:
+        return str(error)
+
+
 def run(step):
     for stream, suffix in [(1, ".out"), (2, ".err")]:
         file = os.open(step["log"] + suffix, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(file, stream)
     try:
         os.environ.pop(step.get("unset", ""), None)
+        os.environ.update({"DAGSTER_HOME": step["home"]} if "home" in step else {})
+        os.chdir(step.get("cwd", "."))
         if "older" in step:
             print(json.dumps(older(step["older"])))
+        elif "sql" in step:
+            print(json.dumps(asked(os.path.join(os.environ["DAGSTER_HOME"], step["database"]), step["sql"])))
         elif "databases" in step:
             print(json.dumps(databases(os.environ["DAGSTER_HOME"])))
         else:
