@@ -32,6 +32,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import commands
 import consistency
 import isolation
 import users
@@ -421,6 +422,7 @@ BREAKS = {
     "a page that takes code from another host": (foreign_page, "web page", "elsewhere.invalid"),
     "a script that takes code from another host": (foreign_script, "ui files", "elsewhere.invalid"),
     **users.BREAKS,
+    **commands.BREAKS,
 }
 
 # Releases whose web UI asks the API of another release for what it has not: what it asks for.
@@ -443,6 +445,7 @@ ONLY = {
     "scripts of the web UI served as plain text": {"web page", "ui files", "files", "browser"},
     **consistency.ALONE,
     **users.ALONE,
+    **commands.ALONE,
 }
 
 # What to run for a probe that looks at others.
@@ -454,7 +457,7 @@ SHORT = {
     "a command that exports PYTHONPATH", "a process that outlives a command, without a mark",
     "nothing installed", "a file of Dagster's changed", "a bound that does not hold",
     "a module of another machine", "two last migrations", "a page that takes code from another host",
-    *users.SHORT,
+    *users.SHORT, *commands.SHORT,
 }
 
 

@@ -113,6 +113,18 @@ def upgrade_raises(root):
     record(root, name)
 
 
+def older_python(root):
+    (info,) = site(root).glob("dagster_pipes-*.dist-info")
+    edit(info / "METADATA", r"\nRequires-Python: .*", "\nRequires-Python: >=3.6,<3.8")
+
+
+def other_version(root):
+    """Of a package without a command that says it."""
+    name = "dagster_pipes/version.py"
+    edit(site(root) / name, r'"1\.12\.1"', '"1!0+dev"')
+    record(root, name)
+
+
 # As in check.py: how, the probe that must find it, and a word of the cause that it must say.
 BREAKS = {
     "a file of Dagster's changed": (changed, "files", "sql_run_storage.py"),
@@ -120,6 +132,12 @@ BREAKS = {
         lambda root: (site(root) / "dagster/_utils/test/mysql_instance.py").unlink(), "files",
         "no `dagster/_utils/test/mysql_instance.py`"),
     "a file in Dagster that it did not bring": (more, "files", "planted.py"),
+    "a file of another distribution removed": (
+        lambda root: (site(root) / "tqdm/contrib/telegram.py").unlink(), "files", "no `tqdm/contrib/telegram.py`"),
+    "a file that every Python reads, of nobody": (
+        lambda root: (site(root) / "stray.pth").write_text("\n"), "distributions", "stray.pth"),
+    "a Python that is not allowed": (older_python, "bounds", "Python, which `dagster-pipes` requires: a version >=3.6"),
+    "1!0+dev in a package without commands": (other_version, "imports", "`dagster_pipes.version.__version__`"),
     "a second distribution of a name": (second_distribution, "distributions", "six-0.1.dist-info"),
     "a second copy of a module": (second_module, "distributions", "other/dagster_pipes"),
     "a bound that does not hold": (newer, "bounds", "`tqdm`, which `dagster` requires: a version <5, 5.0.0"),
@@ -133,4 +151,9 @@ BREAKS = {
 }
 
 # With these nothing else may be red. Dagster itself does not start over two last migrations.
-ALONE = {name: {probe} for name, (_, probe, _) in BREAKS.items() if name != "two last migrations"}
+ALONE = {
+    **{name: {probe} for name, (_, probe, _) in BREAKS.items() if name != "two last migrations"},
+    # what is recorded is the other name, or the other text
+    "a module of another Python": {"compiled modules", "files"},
+    "a Python that is not allowed": {"bounds", "files"},
+}

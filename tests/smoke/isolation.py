@@ -60,6 +60,9 @@ def plant(site, text):
     """Has every Python of a tree run it as it starts."""
     (site / "planted.py").write_text(text)
     (site / "planted.pth").write_text("import planted\n")
+    # as if a distribution had brought it
+    (where,) = site.glob("six-*.dist-info/RECORD")
+    where.write_text(where.read_text() + "planted.py,,\nplanted.pth,,\n")
 
 
 def leave(site, when, seconds, first="pass"):

@@ -117,7 +117,7 @@ BREAKS = {
     "instance info raises": (insert("dagster/_cli/instance.py", "info_command"), "instance info", LUCK),
     "an older database is not migrated": (
         insert("dagster/_core/storage/runs/sqlite/sqlite_run_storage.py", "SqliteRunStorage.upgrade", "return"),
-        "instance migrate", "284a732df317"),
+        "instance migrate", "no such column: backfill_id"),
     "migrations raise": (
         insert("dagster/_core/storage/runs/sqlite/sqlite_run_storage.py", "SqliteRunStorage.upgrade"),
         "instance migrate", LUCK),

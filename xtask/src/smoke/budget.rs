@@ -22,8 +22,8 @@ pub const ROUND: Duration = Duration::from_secs(120);
 pub const ANSWER: Duration = Duration::from_secs(10);
 /// The end of a server after SIGTERM, which takes 2 s.
 pub const STOP: Duration = Duration::from_secs(10);
-/// The end of what a server started, once that has ended, without being told to: less than 1 s
-/// where it happens at all.
+/// The end of what a server started, once that has ended, without being told to, where that may be
+/// never: less than 1 s.
 pub const FOLLOW: Duration = Duration::from_secs(3);
 
 /// The budgets of one run.

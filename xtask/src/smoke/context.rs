@@ -49,6 +49,11 @@ pub struct Context<'a> {
     pub documents: Mutex<Option<Arc<Documents>>>,
 }
 
+/// Do a version's servers end without their code servers?
+fn leaves_servers(version: &Version) -> bool {
+    (version.major, version.minor) < (1, 10)
+}
+
 impl Context<'_> {
     pub fn version(&self) -> &Version {
         &self.tree.version
@@ -87,5 +92,18 @@ impl Context<'_> {
     pub fn sandbox(&self, probe: &str) -> Result<Sandbox> {
         let access = self.access.clone();
         Sandbox::create(&self.scratch, &self.temporary, probe, self.budget.clone(), access)
+            .map(|sandbox| sandbox.leaving_servers(leaves_servers(self.version())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_servers_end_what_they_started() {
+        for (version, expected) in [("1.9.12", true), ("1.9.13", true), ("1.10.0", false)] {
+            assert_eq!(leaves_servers(&version.parse().unwrap()), expected, "{version}");
+        }
     }
 }

@@ -40,6 +40,7 @@ mod second;
 mod server;
 mod survivors;
 pub mod tree;
+mod ui_chunks;
 mod ui_files;
 mod ui_operations;
 mod ui_page;
@@ -68,7 +69,7 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 32] = [
+pub const ONLY_OF_DAGSTER: [&str; 43] = [
     "migrations",
     "migrations of dagster",
     ui_operations::NAME,
@@ -76,10 +77,21 @@ pub const ONLY_OF_DAGSTER: [&str; 32] = [
     "run list",
     "debug export",
     "project scaffold",
+    "workspace",
     "temporary instance",
+    "job list",
+    "asset list",
     "schedule list",
     "sensor list",
+    "debug import",
+    "asset wipe",
+    "asset materialize --partition",
+    "job launch",
+    "schedule start",
+    "sensor start",
+    "run delete",
     "instance migrate",
+    "instance reindex",
     "debug webserver",
     "launch a run",
     "run events",

@@ -24,6 +24,8 @@ use crate::ui;
 
 /// Between two questions whether something is so by now.
 const TICK: Duration = Duration::from_millis(50);
+/// Lines that are looked at for an error: that many a stack may have.
+const LAST: usize = 200;
 
 /// The directories of one probe.
 pub struct Sandbox {
@@ -32,6 +34,7 @@ pub struct Sandbox {
     temporary: PathBuf,
     budget: Budget,
     access: Access,
+    leaves_servers: bool,
 }
 
 impl Sandbox {
@@ -48,7 +51,7 @@ impl Sandbox {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let (dir, temporary) = (scratch.join(slug(probe)), temporary.join(count.to_string()));
         access.write.extend([dir.clone(), temporary.clone()]);
-        let sandbox = Self { dir, temporary, budget, access };
+        let sandbox = Self { dir, temporary, budget, access, leaves_servers: false };
         let own = ["home", "dagster", "log"].map(|dir| sandbox.dir.join(dir));
         for dir in own.iter().chain([&sandbox.temporary]) {
             fs::create_dir_all(dir)
@@ -56,6 +59,12 @@ impl Sandbox {
         }
         sandbox.write("dagster/dagster.yaml", &sandbox.dagster_yaml())?;
         Ok(sandbox)
+    }
+
+    /// The same for a version whose servers leave their code servers running.
+    #[must_use]
+    pub fn leaving_servers(self, leaves_servers: bool) -> Self {
+        Self { leaves_servers, ..self }
     }
 
     /// What all waits of the run are taken from.
@@ -183,7 +192,7 @@ pub fn ended_badly(ended: &Ended) -> String {
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "no status".to_owned(),
     };
-    match last_line(&ended.stderr).or_else(|| last_line(&ended.stdout)) {
+    match last_words(&ended.stderr).or_else(|| last_words(&ended.stdout)) {
         Some(line) => format!("{how}: {line}"),
         None => how,
     }
@@ -195,15 +204,16 @@ pub fn late(what: &str, wanted: &str, deadline: &Deadline, process: &mut Process
     Finding::new(what, deadline.expected(wanted), found)
 }
 
-/// What a process and all that it started are doing, and what it wrote last.
+/// What a process and all that it started are doing, what it wrote last, and its last error.
 fn doing(process: &mut Process) -> String {
     let doing = activity::words(&process.running());
-    let written = [stderr_of(process.log()), stdout_of(process.log())].iter().find_map(|log| {
-        let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
-        last_line(&text).map(str::to_owned)
-    });
-    match written {
-        Some(line) => format!("it is {doing}; it wrote last: {line}"),
+    let written = [stderr_of(process.log()), stdout_of(process.log())]
+        .map(|log| String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned());
+    let line = written.iter().find_map(|text| last_line(text));
+    let error = written.iter().find_map(|text| last_error(text)).filter(|own| Some(*own) != line);
+    let error = error.map_or_else(String::new, |error| format!("; its last error: {error}"));
+    match line {
+        Some(line) => format!("it is {doing}; it wrote last: {line}{error}"),
         None => format!("it is {doing}; it wrote nothing"),
     }
 }
@@ -222,27 +232,33 @@ pub fn pause(took: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Up to 1.9 the server does not end its code server, which would go by itself once it has missed
-/// the heartbeat for 45 seconds. As a service manager does, such a server is told to end; it must
-/// obey. Nothing else may be left.
+/// Tells a server to end, and looks what it leaves: nothing may be left, but up to 1.9 its code
+/// servers, which would go by themselves once they have missed the heartbeat for 45 seconds. As a
+/// service manager does, those are told to end; they must obey.
 pub fn stop(sandbox: &Sandbox, mut process: Process, what: &str) -> Checked {
     let mut deadline = sandbox.wait(STOP);
     process.terminate();
     let Wait::Ended(_) = process.wait_until(|| deadline.is_over())? else {
         return Ok(Err(vec![late(what, "an end after SIGTERM", &deadline, &mut process)]));
     };
-    let mut deadline = sandbox.wait(FOLLOW);
+    let mut deadline = sandbox.wait(if sandbox.leaves_servers { FOLLOW } else { STOP });
     let left = process.wait_for_all(|| deadline.is_over())?;
     if left.is_empty() {
         return Ok(Ok("no process left".to_owned()));
+    }
+    let found = |left: &[Found]| {
+        let found = format!("{}; killed", words(left));
+        Err(vec![Finding::new(format!("processes that {what} left"), "none", found)])
+    };
+    if !sandbox.leaves_servers {
+        return Ok(found(&left));
     }
     let told = process.terminate_those(is_dagsters);
     let mut deadline = sandbox.wait(STOP);
     let left = process.wait_for_all(|| deadline.is_over())?;
     let others: Vec<Found> = left.iter().filter(|left| !is_dagsters(left)).cloned().collect();
     Ok(if !others.is_empty() {
-        let found = format!("{}; killed", words(&others));
-        Err(vec![Finding::new(format!("processes that {what} left"), "none", found)])
+        found(&others)
     } else if !left.is_empty() {
         let what = format!("{} that {what} left", ui::count(left.len(), "server"));
         Err(vec![late(&what, "an end after SIGTERM", &deadline, &mut process)])
@@ -267,6 +283,25 @@ fn last_line(text: &str) -> Option<&str> {
     text.lines().rev().map(str::trim).find(|line| line.chars().any(char::is_alphanumeric))
 }
 
+/// What says most of why a process ended: its last error, which a stack may follow, or its last
+/// line.
+fn last_words(text: &str) -> Option<&str> {
+    last_error(text).or_else(|| last_line(text))
+}
+
+/// The last error of Python's among the last lines.
+fn last_error(text: &str) -> Option<&str> {
+    text.lines().rev().take(LAST).map(str::trim).find(|line| is_error(line))
+}
+
+/// Does a line read `SomeError: words`, with the module before it or not?
+fn is_error(line: &str) -> bool {
+    let Some((name, words)) = line.split_once(": ") else { return false };
+    let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '_');
+    let is_one = ["Error", "Exception"].iter().any(|end| name.ends_with(end));
+    is_name && is_one && !words.trim().is_empty()
+}
+
 /// A file's name made of words; no longer than a file's name may be, wherever the words come from.
 fn slug(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(100).collect()
@@ -280,6 +315,26 @@ mod tests {
     fn last_words_are_words() {
         assert_eq!(last_line("Traceback\n| Error: no |\n\n+-----+\n"), Some("| Error: no |"));
         assert_eq!(last_line("\n--\n"), None);
+    }
+
+    #[test]
+    fn an_error_says_more_than_the_stack_behind_it() {
+        for (text, expected) in [
+            (
+                "E\n  File \"x.py\", line 1\n    raise x\nx.y.OneError: no: 1\n",
+                "x.y.OneError: no: 1",
+            ),
+            (
+                "Exception: no\n\nStack Trace:\n  File \"x.py\", line 1\n    a = b: c\n",
+                "Exception: no",
+            ),
+            ("AError: 1\nBError: 2\n(Background: x)\n", "BError: 2"),
+            ("no Error: 1\nError:\nthe end\n", "the end"),
+        ] {
+            assert_eq!(last_words(text), Some(expected), "{text}");
+        }
+        let far = format!("AError: 1\n{}", "x\n".repeat(LAST));
+        assert_eq!(last_words(&far), Some("x"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The files of the web UI: each one that the distribution recorded, lazily loaded ones too, is
 //! served by the running server, whole and as what it is, and takes no code from another host.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
@@ -16,6 +17,7 @@ use super::foreign::{in_page, in_script, in_style};
 use super::probe::{Checked, Finding};
 use super::server::Server;
 use super::tree::Part;
+use super::ui_chunks;
 use super::ui_page::{Answer, Connections, has_type, type_of};
 
 /// Where the UI is, in the distribution.
@@ -24,6 +26,9 @@ const PLACE: &str = "dagster_webserver/webapp/build/";
 const PARALLEL: usize = 4;
 /// Findings that are told one by one.
 const SHOWN: usize = 5;
+
+/// Reads the paths of files in a script, or says why it cannot.
+type Named = fn(&str) -> Result<Vec<String>, String>;
 
 /// A file that a distribution recorded.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,9 +75,53 @@ pub fn check(server: &Server, part: &Part, context: &Context<'_>) -> Checked {
     });
     crate::interrupt::check()?;
     let megabytes = bytes.into_inner() / 1_000_000;
-    let found = format!("{} files as recorded, {megabytes} MB", files.len());
-    let findings = findings.into_inner().unwrap_or_default();
+    let mut findings = findings.into_inner().unwrap_or_default();
+    let named = match check_named(&files, |path| fs::read_to_string(ui.join(path)).ok()) {
+        Ok(named) => named,
+        Err(missing) => {
+            findings.extend(missing);
+            String::new()
+        }
+    };
+    let found = format!("{} files as recorded, {megabytes} MB; {named}", files.len());
     Ok(if findings.is_empty() { Ok(found) } else { Err(few(findings, files.len())) })
+}
+
+/// Checks that what the UI may load later is recorded, too; says how many files that are, or which
+/// map of them cannot be read.
+fn check_named(
+    files: &[Recorded],
+    read: impl Fn(&str) -> Option<String>,
+) -> Result<String, Vec<Finding>> {
+    let paths: BTreeSet<&str> = files.iter().map(|file| &*file.path).collect();
+    let (mut count, mut findings) = (0, Vec::new());
+    let mut words = Vec::new();
+    for (is_map, of, what) in [
+        (ui_chunks::is_runtime as fn(&str) -> bool, ui_chunks::named_by_runtime as Named, "chunks"),
+        (ui_chunks::is_manifest, ui_chunks::named_by_manifest, "pages"),
+    ] {
+        let maps: Vec<&&str> = paths.iter().filter(|path| is_map(path)).collect();
+        if maps.is_empty() {
+            words.push(format!("no map of {what} is known"));
+        }
+        for map in maps {
+            // One that is not there is a finding already.
+            let Some(script) = read(map) else { continue };
+            match of(&script) {
+                Ok(named) => {
+                    count += named.len();
+                    let missing = named.into_iter().filter(|path| !paths.contains(&**path));
+                    findings.extend(missing.map(|path| {
+                        let what = format!("`/{path}` of the web UI, which `/{map}` names");
+                        Finding::new(what, "a file that RECORD lists", "none")
+                    }));
+                }
+                Err(why) => words.push(format!("the map in `/{map}` cannot be read: {why}")),
+            }
+        }
+    }
+    words.insert(0, format!("{count} of them are named by maps of what is loaded later"));
+    if findings.is_empty() { Ok(words.join("; ")) } else { Err(findings) }
 }
 
 fn check_file(file: &Recorded, answer: &Answer, is_allowed: impl Fn(&str) -> bool) -> Vec<Finding> {
@@ -203,6 +252,44 @@ mod tests {
         assert_eq!(check(200, "text/javascript", &body[1..]), "the 30 bytes that RECORD lists");
         assert_eq!(check(200, "text/javascript", &body), "no code of another host");
         assert_eq!(check(200, "text/plain", &body), "a script; no code of another host");
+    }
+
+    #[test]
+    fn what_is_loaded_later_is_recorded() {
+        let of = |path: &str| Recorded {
+            path: path.to_owned(),
+            hash: String::new(),
+            size: String::new(),
+        };
+        let map = "_next/static/chunks/webpack-1.js";
+        let pages = "_next/static/a/_buildManifest.js";
+        let runtime =
+            r#"r.u=e=>"static/"+({1:"a",2:"b"})[e],r.miniCssF=e=>"static/"+({3:"c"})[e];"#;
+        let manifest = r#"self.x=["static/a"]"#;
+        let check = |paths: &[&str], runtime: &str| {
+            let files: Vec<Recorded> = paths.iter().map(|path| of(path)).collect();
+            let read = |path: &str| Some(if path == map { runtime } else { manifest }.to_owned());
+            match check_named(&files, read) {
+                Ok(words) => words,
+                Err(found) => found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+            }
+        };
+        let all = [map, pages, "_next/static/a", "_next/static/b", "_next/static/c"];
+        let good = "4 of them are named by maps of what is loaded later";
+        assert_eq!(check(&all, runtime), good);
+        assert_eq!(
+            check(&all[..4], runtime),
+            "`/_next/static/c` of the web UI, which `/_next/static/chunks/webpack-1.js` names: \
+             expected a file that RECORD lists, found none"
+        );
+        assert_eq!(
+            check(&all, "r.u=1"),
+            "1 of them are named by maps of what is loaded later; the map in \
+             `/_next/static/chunks/webpack-1.js` cannot be read: function `u` is another one"
+        );
+        let none = "0 of them are named by maps of what is loaded later; no map of chunks is \
+                    known; no map of pages is known";
+        assert_eq!(check(&all[2..], runtime), none);
     }
 
     #[test]

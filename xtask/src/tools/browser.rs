@@ -7,12 +7,13 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use super::process::{Process, Spec};
+use super::{activity, pace};
 use crate::interrupt;
 
 /// What it is called on `PATH`, and where macOS has it.
@@ -82,6 +83,7 @@ pub fn command(browser: &Path, profile: &Path) -> (PathBuf, Vec<String>) {
 /// A running browser with one open page.
 pub struct Browser {
     process: Process,
+    started: Instant,
     to: ChildStdin,
     from: Receiver<Value>,
     calls: u64,
@@ -101,6 +103,7 @@ impl Browser {
         let (process, to, stdout) = spec.start_with_pipes()?;
         let mut browser = Self {
             process,
+            started: Instant::now(),
             to,
             from: messages(stdout),
             calls: 0,
@@ -196,6 +199,7 @@ impl Browser {
         is_over: &mut dyn FnMut() -> bool,
     ) -> Result<Value> {
         let id = self.send(method, &params)?;
+        let asked = Instant::now();
         loop {
             match self.from.recv_timeout(TICK) {
                 Ok(mut message) if message["id"] == id => {
@@ -212,7 +216,14 @@ impl Browser {
             }
             interrupt::check()?;
             if is_over() {
-                bail!("the browser did not answer `{method}` in time");
+                let (asked, started) =
+                    (asked.elapsed().as_secs(), self.started.elapsed().as_secs());
+                bail!(
+                    "the browser did not answer `{method}` in time: asked {asked} s ago, {started} \
+                     s after its start; {}; it is {}",
+                    pace::words(),
+                    activity::words(&self.process.running())
+                );
             }
         }
     }
@@ -291,8 +302,6 @@ fn words_of(object: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::super::confine::Access;
     use super::super::process::stderr_of;
     use super::*;
@@ -345,6 +354,23 @@ mod tests {
         );
         let mut process = browser.close();
         process.wait_for_all(&mut is_over).unwrap();
+    }
+
+    #[test]
+    fn one_that_does_not_answer_is_late() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = Spec {
+            program: "/bin/sh".into(),
+            args: ["-c", "exec sleep 1000"].map(Into::into).to_vec(),
+            env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            dir: dir.path().to_owned(),
+            log: dir.path().join("log"),
+            access: None,
+        };
+        let error = Browser::start(&spec, &mut || true).err().unwrap().to_string();
+        let begins = "the browser did not answer `Target.createTarget` in time: asked 0 s ago, 0 s";
+        assert!(error.starts_with(begins), "{error}");
+        assert!(error.contains(" than an idle reference machine; it is "), "{error}");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! What the commands of each probe are, and what they must have said and left.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Result, bail};
@@ -9,82 +8,85 @@ use serde_json::{Value, json};
 use super::super::definitions::Definitions;
 use super::super::probe::Finding;
 use super::home::Home;
+use super::said::{EXPORT, OLDER, Revision, args, check_said, check_schema};
+use super::{effects, migrated};
 
-/// The file that a run is exported to.
-pub const EXPORT: &str = "run.gz";
 const PROJECT: &str = "my-project";
-/// The revision of Alembic's before runs had a column for their backfill: that of Dagster 1.8.
-const OLDER: &str = "284a732df317";
+const WORKSPACE: &str = "workspace.yaml";
+/// The names of its code locations.
+const LOCATIONS: [&str; 3] = ["of_a_file", "of_a_module", "of_a_package"];
 /// How a file of gzip begins (RFC 1952).
 const GZIP: &[u8] = b"\x1f\x8b";
-
-/// Runs, events, schedules.
-const STORAGES: usize = 3;
-
-#[derive(Clone, Copy)]
-enum Revision {
-    Older,
-    Latest,
-}
 
 /// A probe: its name, what it runs, and how it looks at what came of that.
 pub type Step = (&'static str, fn(&Home) -> Vec<Value>, fn(&Home, &[String]) -> Result<String>);
 
-pub const STEPS: [Step; 8] = [
+pub const STEPS: [Step; 19] = [
     ("instance info", |_| vec![args(&["instance", "info"])], check_info),
     ("run list", |_| vec![args(&["run", "list"])], check_runs),
     ("debug export", |home| vec![args(&["debug", "export", &home.run, EXPORT])], check_export),
-    (
-        "project scaffold",
-        |_| vec![args(&["project", "scaffold", "--name", PROJECT])],
-        check_project,
-    ),
+    ("project scaffold", scaffold, check_project),
+    ("workspace", |_| vec![args(&["definitions", "validate", "-w", WORKSPACE])], check_workspace),
     ("temporary instance", |_| vec![materialize_without_home()], check_temporary),
+    ("job list", |_| vec![args(&["job", "list", "-m", "users"])], check_jobs),
+    ("asset list", |_| vec![list("asset")], check_assets),
     ("schedule list", |_| vec![list("schedule")], check_schedules),
     ("sensor list", |_| vec![list("sensor")], check_sensors),
+    ("debug import", effects::import, effects::check_import),
+    ("asset wipe", effects::wipe, effects::check_wipe),
+    ("asset materialize --partition", effects::materialize, effects::check_materialize),
+    ("job launch", effects::launch, effects::check_launch),
+    ("schedule start", effects::schedule, effects::check_instigator),
+    ("sensor start", effects::sensor, effects::check_instigator),
+    ("run delete", effects::delete, effects::check_delete),
     (
         "instance migrate",
         |_| {
             vec![
+                databases(),
                 json!({ "older": OLDER }),
-                revisions(),
+                databases(),
                 args(&["instance", "migrate"]),
-                revisions(),
+                databases(),
                 args(&["run", "list"]),
             ]
         },
-        check_migrated,
+        migrated::check,
     ),
+    ("instance reindex", effects::reindex, effects::check_reindex),
 ];
 
-fn args(words: &[&str]) -> Value {
-    json!({ "args": words })
+/// Writes what the commands load, beside the users' definitions.
+pub fn prepare(home: &Home) -> Result<()> {
+    let file = Definitions::Users.file();
+    let workspace = json!({ "load_from": [
+        { "python_file": { "relative_path": file, "location_name": LOCATIONS[0] } },
+        { "python_module": { "module_name": "users", "location_name": LOCATIONS[1] } },
+        { "python_package": { "package_name": "users", "location_name": LOCATIONS[2] } },
+    ] });
+    // JSON is YAML.
+    home.sandbox.write(WORKSPACE, &workspace.to_string())?;
+    effects::prepare(home)
 }
 
-fn revisions() -> Value {
-    json!({ "revisions": true })
+fn databases() -> Value {
+    json!({ "databases": true })
 }
 
 fn list(what: &str) -> Value {
     args(&[what, "list", "-f", Definitions::Users.file()])
 }
 
+fn scaffold(home: &Home) -> Vec<Value> {
+    let mut validate = args(&["definitions", "validate"]);
+    validate["cwd"] = json!(home.sandbox.path(PROJECT));
+    vec![args(&["project", "scaffold", "--name", PROJECT]), validate]
+}
+
 fn materialize_without_home() -> Value {
     let file = Definitions::Users.file();
     let args = ["asset", "materialize", "-f", file, "--select", "answer"];
     json!({ "args": args, "unset": "DAGSTER_HOME" })
-}
-
-/// Checks that a command said something.
-fn check_said(what: &str, said: &str, expected: &str) -> Result<()> {
-    if said.lines().any(|line| line.trim() == expected) {
-        return Ok(());
-    }
-    bail!(Finding::new(
-        format!("`dagster {what}`"),
-        format!("`{expected}`"),
-        format!("`{}`", said.trim())
-    ))
 }
 
 fn check_info(home: &Home, said: &[String]) -> Result<String> {
@@ -109,14 +111,48 @@ fn check_export(home: &Home, _: &[String]) -> Result<String> {
     }
 }
 
-fn check_project(home: &Home, _: &[String]) -> Result<String> {
+fn check_project(home: &Home, said: &[String]) -> Result<String> {
     for file in ["pyproject.toml", "my_project/definitions.py", "my_project_tests/__init__.py"] {
         let file = format!("{PROJECT}/{file}");
         if !home.sandbox.path(&file).is_file() {
             bail!(Finding::new("`dagster project scaffold`", format!("`{file}`"), "no such file"));
         }
     }
-    Ok(format!("`{PROJECT}`"))
+    check_valid("definitions validate", &said[1], "my_project")?;
+    Ok(format!("`{PROJECT}`, which loads"))
+}
+
+fn check_workspace(_: &Home, said: &[String]) -> Result<String> {
+    for location in LOCATIONS {
+        check_valid("definitions validate -w", &said[0], location)?;
+    }
+    Ok("loads a file, a module and a package".to_owned())
+}
+
+/// Checks that a code location was found valid, in a log.
+fn check_valid(what: &str, said: &str, location: &str) -> Result<()> {
+    let expected = format!("Validation successful for code location {location}.");
+    if said.contains(&expected) {
+        return Ok(());
+    }
+    let found = format!("`{}`", said.trim());
+    bail!(Finding::new(format!("`dagster {what}`"), format!("`{expected}`"), found))
+}
+
+fn check_jobs(_: &Home, said: &[String]) -> Result<String> {
+    let jobs = ["answer_job", "endless", "full_shelf", "nested", "paint_job", "processes"];
+    for job in jobs {
+        check_said("job list", &said[0], &format!("Job: {job}"))?;
+    }
+    Ok(format!("{} jobs of a module", jobs.len()))
+}
+
+fn check_assets(_: &Home, said: &[String]) -> Result<String> {
+    let assets = ["answer", "paint", "twice"];
+    for asset in assets {
+        check_said("asset list", &said[0], asset)?;
+    }
+    Ok(format!("{} assets", assets.len()))
 }
 
 fn check_temporary(_: &Home, said: &[String]) -> Result<String> {
@@ -136,99 +172,4 @@ fn check_schedules(_: &Home, said: &[String]) -> Result<String> {
 fn check_sensors(_: &Home, said: &[String]) -> Result<String> {
     check_said("sensor list", &said[0], "Sensor: once [STOPPED]")?;
     Ok("`once`".to_owned())
-}
-
-fn check_migrated(home: &Home, said: &[String]) -> Result<String> {
-    let [_, older, migrated, newer, runs] = said else {
-        bail!("expected 5 outputs, found {}", said.len())
-    };
-    let Some((before, after)) = migrated.split_once("Running migration:") else {
-        let found = format!("`{}`", migrated.trim());
-        bail!(Finding::new("`dagster instance migrate`", "`Running migration:`", found));
-    };
-    check_schema("instance migrate", before, Revision::Older)?;
-    check_schema("instance migrate", after, Revision::Latest)?;
-    let latest = after.lines().find_map(|line| line.trim().strip_prefix("latest: "));
-    let count = check_databases("before", older, OLDER)?;
-    check_databases("after", newer, latest.unwrap_or_default())?;
-    check_said("run list", runs, &format!("Run: {}", home.run))?;
-    Ok(format!("{count} databases from {OLDER}, and the run is still listed"))
-}
-
-/// Checks what the databases say themselves of their revisions; says how many there are.
-fn check_databases(when: &str, said: &str, expected: &str) -> Result<usize> {
-    let line = said.lines().find(|line| line.starts_with('{')).unwrap_or_default();
-    let found: BTreeMap<String, String> = serde_json::from_str(line)?;
-    let what = format!("databases {when} `dagster instance migrate`");
-    if found.len() < STORAGES {
-        let names: Vec<&str> = found.keys().map(String::as_str).collect();
-        bail!(Finding::new(what, format!("at least {STORAGES}"), format!("`{}`", names.join(" "))));
-    }
-    let other = found.iter().filter(|(_, revision)| *revision != expected);
-    let other: Vec<String> = other.map(|(file, revision)| format!("{file}: {revision}")).collect();
-    if !other.is_empty() {
-        bail!(Finding::new(what, format!("`{expected}`"), format!("`{}`", other.join(", "))));
-    }
-    Ok(found.len())
-}
-
-/// Checks the revision of each storage.
-fn check_schema(what: &str, said: &str, expected: Revision) -> Result<()> {
-    let values = |key: &str| -> Vec<&str> {
-        said.lines().filter_map(|line| line.trim().strip_prefix(key)).collect()
-    };
-    let (current, latest) = (values("current: "), values("latest: "));
-    let is_good = current.len() == STORAGES
-        && match expected {
-            Revision::Older => current.iter().all(|revision| *revision == OLDER),
-            Revision::Latest => current == latest,
-        };
-    if is_good {
-        return Ok(());
-    }
-    let expected = match expected {
-        Revision::Older => format!("`{OLDER}` for each storage"),
-        Revision::Latest => format!("`{}`", latest.join(" ")),
-    };
-    let found = format!("`{}`", current.join(" "));
-    bail!(Finding::new(format!("schema in `dagster {what}`"), expected, found))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_database_is_migrated() {
-        let check = |said: &str| {
-            let said = format!("{said}\na warning\n");
-            check_databases("after", &said, "b").map_err(|finding| finding.to_string())
-        };
-        assert_eq!(check(r#"{"i.db": "b", "r.db": "b", "s.db": "b"}"#).unwrap(), 3);
-        let found = check(r#"{"i.db": "b", "r.db": "a", "s.db": ""}"#).unwrap_err();
-        let what = "databases after `dagster instance migrate`";
-        assert_eq!(found, format!("{what}: expected `b`, found `r.db: a, s.db: `"));
-        let found = check(r#"{"i.db": "b"}"#).unwrap_err();
-        assert_eq!(found, format!("{what}: expected at least 3, found `i.db`"));
-    }
-
-    #[test]
-    fn each_storage_has_its_revision() {
-        let say = |current: [&str; 3]| {
-            let lines = current.map(|revision| format!("  current: {revision}\n  latest: b\n"));
-            lines.join("\n")
-        };
-        let check = |said: &str, expected| {
-            check_schema("x", said, expected).map_err(|finding| finding.to_string())
-        };
-        assert_eq!(check(&say(["b", "b", "b"]), Revision::Latest), Ok(()));
-        assert_eq!(check(&say([OLDER, OLDER, OLDER]), Revision::Older), Ok(()));
-        let wrong = |expected: &str, found: &str| {
-            Err(format!("schema in `dagster x`: expected {expected}, found `{found}`"))
-        };
-        assert_eq!(check(&say(["b", "a", "b"]), Revision::Latest), wrong("`b b b`", "b a b"));
-        assert_eq!(check("", Revision::Latest), wrong("``", ""));
-        let expected = format!("`{OLDER}` for each storage");
-        assert_eq!(check(&say(["b", "b", "b"]), Revision::Older), wrong(&expected, "b b b"));
-    }
 }

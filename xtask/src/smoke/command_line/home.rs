@@ -65,7 +65,7 @@ impl Home {
             let what = match command["args"].as_array() {
                 Some(args) => format!("`dagster {} {}`", words(&args[0]), words(&args[1])),
                 None if command["older"].is_string() => "undoing migrations".to_owned(),
-                None => "reading the databases".to_owned(),
+                None => "asking the databases".to_owned(),
             };
             let Some(done) = done.get(at) else {
                 bail!(Finding::new(what, "an end", otherwise));

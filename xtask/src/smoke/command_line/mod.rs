@@ -6,7 +6,10 @@
 //! last migrations were undone by themselves.
 
 mod checks;
+mod effects;
 mod home;
+mod migrated;
+mod said;
 
 use std::fs;
 use std::time::Duration;
@@ -14,8 +17,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use self::checks::{EXPORT, STEPS};
+use self::checks::{STEPS, prepare};
 use self::home::{Done, Home};
+use self::said::EXPORT;
 use super::api::{ask_for, words};
 use super::budget::COMMAND;
 use super::context::Context;
@@ -57,7 +61,7 @@ pub fn job<'a>(context: &'a Context<'_>, part: &'a Part, server: Option<&'a Part
         }
         probes
     };
-    Job::new(all, run).taking(30)
+    Job::new(all, run).taking(45)
 }
 
 /// The probes of a home with a run in it.
@@ -103,6 +107,7 @@ fn after_run(context: &Context<'_>, part: &Part, server: Option<&Part>) -> Vec<P
 fn run_steps(home: &Home, part: &Part) -> Result<(Vec<Done>, String)> {
     let sandbox = &home.sandbox;
     Definitions::Users.write(sandbox)?;
+    prepare(home)?;
     let file = sandbox.write("commands.py", COMMANDS)?;
     let mut steps = Vec::new();
     for (name, commands, _) in STEPS {

@@ -138,7 +138,7 @@ fn what_is_good_is_said_in_a_line_each() {
     expect_test::expect![[r#"
         requirements: 2 distributions have what they need
         distributions: 2, one of each name
-        files: 5, as recorded by dagster
+        files: 5, as recorded by dagster; 2 of others
         bounds: 1 hold; outside upstream's bounds, relaxed: needed 2.0 <2
     "#]]
     .assert_eq(before);
@@ -177,7 +177,15 @@ fn each_break_is_named() {
         Site::problems(|site| site.write("dagster/deep.py", "elsewhere = 1\n")),
         Site::problems(|site| site.write("dagster/tested.py", "import needed.gone\n")),
         Site::problems(|site| site.remove("needed/part.py")),
+        Site::problems(|site| {
+            site.write("dagster/version.py", "__version__ = '1!0+dev'\n");
+            site.distribution("dagster", "1.9.12", "Requires-Python: <3\n");
+            site.write("stray.pth", "");
+            site.write("_virtualenv.pth", "");
+        }),
     ];
+    let version = python(&["-c", "import platform; print(platform.python_version(), end='')"]);
+    let version = String::from_utf8(version).unwrap();
     expect_test::expect![[r#"
         files: files of `dagster`: expected all that are recorded, found no `dagster/script.py`
         files: files of `dagster`: expected them as recorded, found `dagster/deep.py` with another content
@@ -198,8 +206,13 @@ fn each_break_is_named() {
         --
         lazy imports: `import dagster.tested` (dagster/tested.py): expected no error, found `ModuleNotFoundError: No module named 'needed.gone'`
         --
+        files: files of `needed`: expected all that are recorded, found no `needed/part.py`
         lazy imports: `import needed.part` (dagster/__init__.py:3): expected no error, found `ModuleNotFoundError: No module named 'needed.part'`
-    "#]].assert_eq(&found.join("--\n"));
+        --
+        distributions: `[SITE]/stray.pth`: expected a file of a distribution, found one that none recorded
+        bounds: Python, which `dagster` requires: expected a version <3, found [PYTHON]
+        imports: `dagster.version.__version__`: expected `1.9.12`, found `1!0+dev`
+    "#]].assert_eq(&found.join("--\n").replace(&version, "[PYTHON]"));
 }
 
 #[test]

@@ -1,10 +1,13 @@
 """Runs `dagster` once for each step of `steps.json`, one after the other, in forks of one interpreter that
 has imported it: starting that is most of what such a command costs.
 
-A step: `log`, where its stdout and stderr go (`LOG.out` and `LOG.err`), `args`, the command's, and `unset`, a
-variable that it does not get. One with `older`, a revision of Alembic's, makes the databases of `$DAGSTER_HOME`
-those that a Dagster of that time had made; one with `revisions` says which revision each of them has, as they
-say themselves: what `dagster instance migrate` prints is that of the events' for all. `done.json` gets a list of what came of each, after each: `status` and `seconds`."""
+A step: `log`, where its stdout and stderr go (`LOG.out` and `LOG.err`), `args`, the command's, `unset`, a
+variable that it does not get, `home`, its `$DAGSTER_HOME` if that is another one, and `cwd`, the directory that it
+runs in, if that is. One with `sql`, statements, prints the rows of the last of them, in a `database` of its home. One with `older`, a revision of Alembic's, makes the databases of `$DAGSTER_HOME`
+those that a Dagster of that time had made, with a backfill of then, and says which revisions were undone; one
+with `databases` says what each of them has, as they say themselves: what `dagster instance migrate` prints is
+the revision of the events' for all. `done.json` gets a list of what came of each, after each: `status` and
+`seconds`."""
 
 import contextlib
 import json
@@ -22,12 +25,34 @@ from urllib.parse import quote
     if (entry.group, entry.name) == ("console_scripts", "dagster")
 ]
 
+# The runs' database, in `$DAGSTER_HOME`.
+RUNS = "history/runs.db"
 # What migrates data, after the structure, and left a mark when it was done. Later than any `older`.
 DATA_MIGRATIONS = ("run_backfill_id", "backfill_job_name_and_tags", "backfill_end_timestamp")
 
 
+# A backfill as Dagster 1.8 wrote it down.
+BACKFILL = "older"
+BODY = {
+    "__class__": "PartitionBackfill", "asset_backfill_data": None, "asset_selection": None, "backfill_id": BACKFILL,
+    "backfill_timestamp": 1.7e9, "description": None, "error": None, "failure_count": 0, "from_failure": False,
+    "last_submitted_partition_name": None, "partition_names": ["a"], "partition_set_origin": {
+        "__class__": "ExternalPartitionSetOrigin", "external_repository_origin": {
+            "__class__": "ExternalRepositoryOrigin", "repository_location_origin": {
+                "__class__": "ManagedGrpcPythonEnvRepositoryLocationOrigin", "loadable_target_origin": {
+                    "__class__": "LoadableTargetOrigin", "attribute": None, "executable_path": None,
+                    "module_name": None, "package_name": None, "python_file": "x.py", "working_directory": None},
+                "location_name": "x.py"},
+            "repository_name": "__repository__"},
+        "partition_set_name": "older_job_partition_set"},
+    "reexecution_steps": None, "reserved_run_ids": [], "serialized_asset_backfill_data": None,
+    "status": {"__enum__": "BulkActionStatus.COMPLETED"}, "submitting_run_requests": [], "tags": {"age": "8"},
+    "title": None,
+}
+
+
 def older(revision):
-    import sqlalchemy
+    from alembic.script import ScriptDirectory
     from dagster import DagsterInstance
     from dagster._core.storage.event_log.sqlite import sqlite_event_log as events
     from dagster._core.storage.runs.sqlite import sqlite_run_storage as runs
@@ -46,25 +71,82 @@ def older(revision):
         for run in instance.get_runs():
             with storage.run_connection(run.run_id) as connection:
                 run_alembic_downgrade(get_alembic_config(events.__file__), connection, revision)
-        with instance.run_storage.connect() as connection:
-            forget = sqlalchemy.text("DELETE FROM secondary_indexes WHERE name = :name")
-            for name in DATA_MIGRATIONS:
-                connection.execute(forget, {"name": name})
+    database = sqlite3.connect(os.path.join(os.environ["DAGSTER_HOME"], RUNS))
+    with contextlib.closing(database), database:
+        for name in DATA_MIGRATIONS:
+            database.execute("DELETE FROM secondary_indexes WHERE name = ?", [name])
+        database.execute(
+            "INSERT INTO run_tags (run_id, key, value) SELECT run_id, 'dagster/backfill', ? FROM runs", [BACKFILL])
+        database.execute(
+            "INSERT INTO bulk_actions (key, status, timestamp, body, action_type) "
+            "VALUES (?, 'COMPLETED', '2023-11-14 22:13:20', ?, 'PARTITION_BACKFILL')", [BACKFILL, json.dumps(BODY)])
+    script = ScriptDirectory.from_config(get_alembic_config(runs.__file__))
+    # Newest first.
+    return [undone.revision for undone in script.iterate_revisions("head", revision)]
 
 
-def revisions(home):
+def filled(database):
+    """What the migrations of data must have made of the rows that `older` left: the name of each, what it fills,
+    with what, and what is there."""
+
+    def ask(query, *values):
+        try:
+            return [row[0] for row in database.execute(query, values)]
+        except sqlite3.OperationalError as error:
+            return [str(error)]
+
+    def end(body):
+        try:
+            return json.loads(body).get("backfill_end_timestamp")
+        except ValueError:
+            return body
+
+    bodies = ask("SELECT body FROM bulk_actions WHERE key = ?", BACKFILL)
+    found = [
+        ("run_backfill_id", "runs.backfill_id", [BACKFILL], ask("SELECT DISTINCT backfill_id FROM runs")),
+        ("backfill_job_name_and_tags", "bulk_actions.job_name", ["older_job"],
+         ask("SELECT job_name FROM bulk_actions WHERE key = ?", BACKFILL)),
+        ("backfill_job_name_and_tags", "backfill_tags", ["age=8"],
+         ask("SELECT key || '=' || value FROM backfill_tags WHERE backfill_id = ?", BACKFILL)),
+        ("backfill_end_timestamp", "the end of the backfill", ask("SELECT max(end_time) FROM runs"), list(map(end, bodies))),
+    ]
+    return [[name, what, json.dumps(wanted), json.dumps(there)] for name, what, wanted, there in found]
+
+
+def described(database):
+    """The revision, the tables with their columns, the indexes, and how many rows each table has."""
+    names = dict(database.execute("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'index')"))
+    tables = [name for name, kind in names.items() if kind == "table"]
+    found = {"has": list(names), "rows": {}, "revision": "no `alembic_version`"}
+    for name in tables:
+        found["has"] += ["%s.%s" % (name, row[1]) for row in database.execute("PRAGMA table_info(%s)" % name)]
+        found["rows"][name] = database.execute("SELECT count(*) FROM " + name).fetchone()[0]
+    if "alembic_version" in tables:
+        found["revision"] = " ".join(row[0] for row in database.execute("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def databases(home):
     found = {}
     for folder, _, files in os.walk(home):
         for name in files:
             if name.endswith(".db"):
                 path = os.path.join(folder, name)
+                own = os.path.relpath(path, home)
                 with contextlib.closing(sqlite3.connect("file:%s?mode=ro" % quote(path), uri=True)) as database:
-                    try:
-                        rows = database.execute("SELECT version_num FROM alembic_version").fetchall()
-                    except sqlite3.OperationalError as error:
-                        rows = [(str(error),)]
-                found[os.path.relpath(path, home)] = " ".join(row[0] for row in rows)
+                    found[own] = dict(described(database), filled=filled(database) if own == RUNS else [])
     return found
+
+
+def asked(path, statements):
+    try:
+        database = sqlite3.connect("file:%s?mode=rw" % quote(path), uri=True)
+        with contextlib.closing(database), database:
+            for statement in statements:
+                rows = database.execute(statement).fetchall()
+        return rows
+    except sqlite3.OperationalError as error:
+        return str(error)
 
 
 def run(step):
@@ -73,10 +155,14 @@ def run(step):
         os.dup2(file, stream)
     try:
         os.environ.pop(step.get("unset", ""), None)
+        os.environ.update({"DAGSTER_HOME": step["home"]} if "home" in step else {})
+        os.chdir(step.get("cwd", "."))
         if "older" in step:
-            older(step["older"])
-        elif "revisions" in step:
-            print(json.dumps(revisions(os.environ["DAGSTER_HOME"])))
+            print(json.dumps(older(step["older"])))
+        elif "sql" in step:
+            print(json.dumps(asked(os.path.join(os.environ["DAGSTER_HOME"], step["database"]), step["sql"])))
+        elif "databases" in step:
+            print(json.dumps(databases(os.environ["DAGSTER_HOME"])))
         else:
             sys.argv = ["dagster", *step["args"]]
             sys.exit(main())

@@ -4,10 +4,13 @@ The metadata that is installed is kept by whoever installs it: pip refuses, and 
 a wheel, so a bound there that does not hold is a fault. nixpkgs' hook takes bounds away before
 (`pythonRelaxDeps`). Where upstream's source is part of the tree, it says what they were: what is outside of
 those only is named, and is no fault; elsewhere the answer says that it was not known. Bounds of other
-distributions are their packagers' business.
+distributions are their packagers' business. The Python must be one that ours allow, too.
 """
 
+import os
+import platform
 import re
+import sys
 
 from xtask_installed.requirements import applies, compare, installed, parse
 
@@ -37,6 +40,15 @@ def outside(found, lines):
     return wrong, count
 
 
+def python():
+    """The version of this Python, or of that which it says to stand in for (`smoke/interpreter.rs`)."""
+    try:
+        with open(os.path.join(sys.base_prefix, "nix-support/stands-in-for"), encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return platform.python_version()
+
+
 def check(task):
     found = installed(task)
     total, problems, relaxed = 0, [], {}
@@ -45,6 +57,9 @@ def check(task):
             continue
         wrong, count = outside(found, found[name].requires or [])
         total += count
+        bounds = found[name].metadata["Requires-Python"]
+        if bounds and broken(python(), bounds):
+            problems.append(["Python, which `%s` requires" % name, "a version %s" % bounds, python()])
         for needed, (version, bounds) in wrong.items():
             what = "`%s`, which `%s` requires" % (needed, name)
             problems.append([what, "a version %s" % bounds, version])

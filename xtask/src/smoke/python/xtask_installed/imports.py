@@ -1,6 +1,7 @@
 """Can what our packages import be imported?
 
-`packages`: the packages themselves, from where they must come. `lazy`: every module of the looked-at
+`packages`: the packages themselves, from where they must come, with the version that those say which have no
+command to say it. `lazy`: every module of the looked-at
 packages, and every import within a function of theirs, which nobody meets who only starts a command. What
 such an import must find:
 
@@ -45,7 +46,20 @@ def packages(task):
             continue
         if found is None or os.path.realpath(found) != os.path.realpath(expected):
             problems.append([what, "`%s`" % expected, "`%s`" % found])
-    return " ".join(task["modules"]), problems
+    return " ".join(task["modules"]), problems + list(versions(task))
+
+
+def versions(task):
+    """What packages without commands say of their version, which nobody else compares."""
+    for name, module in task["own"].items():
+        distribution = installed(task).get(name)
+        if distribution and not any(entry.group == "console_scripts" for entry in distribution.entry_points):
+            try:
+                found = importlib.import_module(module + ".version").__version__
+            except Exception:
+                continue  # it has none, or is a finding
+            if found != distribution.version:
+                yield ["`%s.version.__version__`" % module, "`%s`" % distribution.version, "`%s`" % found]
 
 
 class Imports(ast.NodeVisitor):

@@ -6,6 +6,9 @@ projects"): path, hash and size of each file. Not compared are
 * files without a hash there: RECORD itself, and bytecode, which differs from place to place;
 * files outside of the directory of packages, which are commands: Nix moves them and puts others in their
   place, and a copy of a virtual environment has other first lines. The probes of commands run them.
+
+Of other distributions every recorded file must be there, but for what nixpkgs takes away: tests, and what
+describes the distribution.
 """
 
 import base64
@@ -19,6 +22,10 @@ from xtask_installed.requirements import installed, normalised
 
 # As `__editable__.NAME-1.0.pth`, `__editable___NAME_1_0_finder.py`.
 LINK = re.compile(r"(.+)\.egg-link|__editable__[._](.+?)[-_]\d.*")
+# Directories that packagers take out of other distributions.
+TAKEN_OUT = {"__pycache__", "test", "tests", "testing", "doc", "docs", "example", "examples", "benchmarks"}
+# Of those that make virtual environments, and of distributions that have no RECORD.
+OWNERLESS = re.compile(r"_virtualenv\.pth|.+-nspkg\.pth|easy-install\.pth")
 # So many of the files with the same fault are named.
 NAMED = 3
 
@@ -98,6 +105,16 @@ def compare(name, distribution):
     return count, problems
 
 
+def gone(distribution):
+    """Recorded files that are not there, and how many are recorded; nothing is opened."""
+    base = str(distribution.locate_file(""))
+    names = [
+        name for name in rows(distribution) or {}
+        if not TAKEN_OUT.intersection(name.split("/")) and not name.split("/")[0].endswith(".dist-info")
+    ]
+    return [name for name in names if not os.path.exists(os.path.join(base, name))], len(names)
+
+
 def files(task):
     found = installed(task)
     count, problems = 0, []
@@ -108,7 +125,15 @@ def files(task):
         compared, wrong = compare(name, found[name])
         count += compared
         problems += wrong
-    return "%d, as recorded by %s" % (count, " ".join(task["own"])), problems
+    others = 0
+    for name in sorted(set(found) - set(task["versions"])):
+        missing, recorded = gone(found[name])
+        others += recorded
+        if missing:
+            words = "no " + summary([(path, "") for path in missing])
+            problems.append(["files of `%s`" % name, "all that are recorded", words])
+    words = "%d, as recorded by %s; %d of others" % (count, " ".join(task["own"]), others)
+    return words, problems
 
 
 def places(path):
@@ -134,6 +159,18 @@ def linked(path, names):
                 yield os.path.join(folder, file)
 
 
+def stray(path):
+    """Files that every start of Python reads, beside distributions none of which recorded them. Alone they
+    are how the expressions and others put packages on the path."""
+    for folder in path:
+        names = [name for name in sorted(os.listdir(folder)) if name.endswith(".pth")] if os.path.isdir(folder) else []
+        found = list(importlib.metadata.distributions(path=[folder])) if names else []
+        recorded = {name for distribution in found for name in rows(distribution) or {}}
+        for name in names if found else []:
+            if name not in recorded and not LINK.fullmatch(name) and not OWNERLESS.fullmatch(name):
+                yield os.path.join(folder, name)
+
+
 def copies(path, module):
     """Where a module is found, in order, each place once."""
     names = [os.path.join(module, "__init__.py"), module + ".py"]
@@ -152,6 +189,8 @@ def distributions(task):
             problems.append(["distribution `%s`" % name, "one", "%d: %s" % (len(versions), words)])
     for place in linked(task["path"], task["versions"]):
         problems.append(["`%s`" % place, "no distribution in development", "one"])
+    for place in stray(task["path"]):
+        problems.append(["`%s`" % place, "a file of a distribution", "one that none recorded"])
     for module in task["modules"]:
         where = copies(task["path"], module)
         if len(where) > 1:

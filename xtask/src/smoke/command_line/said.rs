@@ -1,0 +1,84 @@
+//! What commands are, what they say of an instance, and how that is looked at.
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use super::super::probe::Finding;
+
+/// The file that a run is exported to.
+pub const EXPORT: &str = "run.gz";
+/// The revision of Alembic's before runs had a column for their backfill: that of Dagster 1.8.
+pub const OLDER: &str = "284a732df317";
+/// Runs, events, schedules.
+pub const STORAGES: usize = 3;
+
+/// Which revision a storage is expected to have.
+#[derive(Clone, Copy)]
+pub enum Revision {
+    Older,
+    Latest,
+}
+
+/// A command, by its words.
+pub fn args(words: &[&str]) -> Value {
+    json!({ "args": words })
+}
+
+/// Checks that a command said something.
+pub fn check_said(what: &str, said: &str, expected: &str) -> Result<()> {
+    if said.lines().any(|line| line.trim() == expected) {
+        return Ok(());
+    }
+    bail!(Finding::new(
+        format!("`dagster {what}`"),
+        format!("`{expected}`"),
+        format!("`{}`", said.trim())
+    ))
+}
+
+/// Checks the revision of each storage.
+pub fn check_schema(what: &str, said: &str, expected: Revision) -> Result<()> {
+    let values = |key: &str| -> Vec<&str> {
+        said.lines().filter_map(|line| line.trim().strip_prefix(key)).collect()
+    };
+    let (current, latest) = (values("current: "), values("latest: "));
+    let is_good = current.len() == STORAGES
+        && match expected {
+            Revision::Older => current.iter().all(|revision| *revision == OLDER),
+            Revision::Latest => current == latest,
+        };
+    if is_good {
+        return Ok(());
+    }
+    let expected = match expected {
+        Revision::Older => format!("`{OLDER}` for each storage"),
+        Revision::Latest => format!("`{}`", latest.join(" ")),
+    };
+    let found = format!("`{}`", current.join(" "));
+    bail!(Finding::new(format!("schema in `dagster {what}`"), expected, found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_storage_has_its_revision() {
+        let say = |current: [&str; 3]| {
+            let lines = current.map(|revision| format!("  current: {revision}\n  latest: b\n"));
+            lines.join("\n")
+        };
+        let check = |said: &str, expected| {
+            check_schema("x", said, expected).map_err(|finding| finding.to_string())
+        };
+        assert_eq!(check(&say(["b", "b", "b"]), Revision::Latest), Ok(()));
+        assert_eq!(check(&say([OLDER, OLDER, OLDER]), Revision::Older), Ok(()));
+        let wrong = |expected: &str, found: &str| {
+            Err(format!("schema in `dagster x`: expected {expected}, found `{found}`"))
+        };
+        assert_eq!(check(&say(["b", "a", "b"]), Revision::Latest), wrong("`b b b`", "b a b"));
+        assert_eq!(check("", Revision::Latest), wrong("``", ""));
+        let expected = format!("`{OLDER}` for each storage");
+        assert_eq!(check(&say(["b", "b", "b"]), Revision::Older), wrong(&expected, "b b b"));
+    }
+}
