@@ -1,5 +1,6 @@
 //! What users do with the command `dagster`, beside starting servers: they look at an instance and
-//! migrate it, list what there is, start a project, export a run and look at it elsewhere.
+//! migrate it, list what there is, start a project and load it, export a run and look at it
+//! elsewhere, launch, materialize, wipe, start, stop and delete.
 //!
 //! A job is executed as ever, in a `$DAGSTER_HOME` of its own; the commands on that run in forks of
 //! one interpreter (`python/commands.py`). The database that is migrated is the same one, after its
