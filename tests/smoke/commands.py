@@ -42,6 +42,8 @@ BREAKS = {
     "a scaffolded project that does not load": (project_does_not_load, "project scaffold", "load_assets_of_modules"),
     "modules of a workspace do not load": (
         insert("dagster/_core/workspace/load.py", "_location_origin_from_module_config"), "workspace", LUCK),
+    "code servers cannot be reached": (
+        insert("dagster/_core/remote_origin.py", "GrpcServerCodeLocationOrigin.create_location"), "schedule list", LUCK),
     "job list is empty": (insert("dagster/_cli/job.py", "execute_list_command", "return"), "job list", "Job: answer_job"),
     "asset list is empty": (insert("dagster/_cli/asset.py", "asset_list_command", "return"), "asset list", "`answer`"),
     "debug import does nothing": (
@@ -86,6 +88,7 @@ SHORT = {"code servers are left running", "a downgrade that does nothing", "a sc
 ALONE = {
     **{name: {probe} for name, (_, probe, _) in BREAKS.items()},
     "a migration that does nothing": {"instance migrate", "migrations"},
+    "code servers cannot be reached": {"schedule list", "sensor list", "job launch", "schedule start", "sensor start"},
     # it is that run whose events are wiped, and that is deleted
     "debug import does nothing": {"debug import", "asset wipe", "run delete"},
 }

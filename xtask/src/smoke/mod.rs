@@ -69,7 +69,7 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 43] = [
+pub const ONLY_OF_DAGSTER: [&str; 44] = [
     "migrations",
     "migrations of dagster",
     ui_operations::NAME,
@@ -81,6 +81,7 @@ pub const ONLY_OF_DAGSTER: [&str; 43] = [
     "temporary instance",
     "job list",
     "asset list",
+    "code server",
     "schedule list",
     "sensor list",
     "debug import",

@@ -86,6 +86,11 @@ impl Sandbox {
         self.dir.join(name)
     }
 
+    /// A path in `$TMPDIR`, short enough for a socket.
+    pub fn socket(&self, name: &str) -> PathBuf {
+        self.temporary.join(name)
+    }
+
     /// Starts a wait for something that takes so long at most on an idle machine.
     pub fn wait(&self, base: Duration) -> Deadline {
         self.budget.wait(base)

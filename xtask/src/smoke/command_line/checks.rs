@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::definitions::Definitions;
 use super::super::probe::Finding;
 use super::home::Home;
-use super::said::{EXPORT, OLDER, Revision, args, check_said, check_schema};
+use super::said::{EXPORT, OLDER, Revision, args, check_said, check_schema, code_server, served};
 use super::{effects, migrated};
 
 const PROJECT: &str = "my-project";
@@ -21,7 +21,7 @@ const GZIP: &[u8] = b"\x1f\x8b";
 /// A probe: its name, what it runs, and how it looks at what came of that.
 pub type Step = (&'static str, fn(&Home) -> Vec<Value>, fn(&Home, &[String]) -> Result<String>);
 
-pub const STEPS: [Step; 19] = [
+pub const STEPS: [Step; 20] = [
     ("instance info", |_| vec![args(&["instance", "info"])], check_info),
     ("run list", |_| vec![args(&["run", "list"])], check_runs),
     ("debug export", |home| vec![args(&["debug", "export", &home.run, EXPORT])], check_export),
@@ -29,9 +29,14 @@ pub const STEPS: [Step; 19] = [
     ("workspace", |_| vec![args(&["definitions", "validate", "-w", WORKSPACE])], check_workspace),
     ("temporary instance", |_| vec![materialize_without_home()], check_temporary),
     ("job list", |_| vec![args(&["job", "list", "-m", "users"])], check_jobs),
-    ("asset list", |_| vec![list("asset")], check_assets),
-    ("schedule list", |_| vec![list("schedule")], check_schedules),
-    ("sensor list", |_| vec![list("sensor")], check_sensors),
+    (
+        "asset list",
+        |_| vec![args(&["asset", "list", "-f", Definitions::Users.file()])],
+        check_assets,
+    ),
+    ("code server", |home| vec![code_server(home)], |_, _| Ok("listens on a socket".to_owned())),
+    ("schedule list", |home| vec![served(home, &["schedule", "list"], &[])], check_schedules),
+    ("sensor list", |home| vec![served(home, &["sensor", "list"], &[])], check_sensors),
     ("debug import", effects::import, effects::check_import),
     ("asset wipe", effects::wipe, effects::check_wipe),
     ("asset materialize --partition", effects::materialize, effects::check_materialize),
@@ -71,10 +76,6 @@ pub fn prepare(home: &Home) -> Result<()> {
 
 fn databases() -> Value {
     json!({ "databases": true })
-}
-
-fn list(what: &str) -> Value {
-    args(&[what, "list", "-f", Definitions::Users.file()])
 }
 
 fn scaffold(home: &Home) -> Vec<Value> {

@@ -8,7 +8,7 @@ use super::super::api::words;
 use super::super::definitions::Definitions;
 use super::super::probe::Finding;
 use super::home::Home;
-use super::said::{EXPORT, args};
+use super::said::{EXPORT, args, served};
 
 /// The other home.
 const ELSEWHERE: &str = "elsewhere";
@@ -101,10 +101,9 @@ pub fn check_materialize(home: &Home, said: &[String]) -> Result<String> {
 }
 
 pub fn launch(home: &Home) -> Vec<Value> {
-    let file = Definitions::Users.file();
     let runs = sql(RUNS, &["SELECT status FROM runs WHERE pipeline_name = 'nested'"]);
     vec![
-        elsewhere(home, args(&["job", "launch", "-f", file, "-j", "nested"])),
+        elsewhere(home, served(home, &["job", "launch"], &["-j", "nested"])),
         elsewhere(home, runs),
     ]
 }
@@ -127,8 +126,7 @@ fn instigator(home: &Home, kind: &str, name: &str) -> Vec<Value> {
     let of_kind = format!("instigator_type = '{}'", kind.to_uppercase());
     let query = format!("SELECT status FROM instigators WHERE {of_kind}");
     let status = elsewhere(home, sql(SCHEDULES, &[&query]));
-    let file = Definitions::Users.file();
-    let tell = |what: &str| elsewhere(home, args(&[kind, what, "-f", file, name]));
+    let tell = |what: &str| elsewhere(home, served(home, &[kind, what], &[name]));
     vec![tell("start"), status.clone(), tell("stop"), status]
 }
 

@@ -3,10 +3,14 @@
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
+use super::super::definitions::Definitions;
 use super::super::probe::Finding;
+use super::home::Home;
 
 /// The file that a run is exported to.
 pub const EXPORT: &str = "run.gz";
+/// The name of the socket that the code server listens on.
+const SOCKET: &str = "code";
 /// The revision of Alembic's before runs had a column for their backfill: that of Dagster 1.8.
 pub const OLDER: &str = "284a732df317";
 /// Runs, events, schedules.
@@ -22,6 +26,24 @@ pub enum Revision {
 /// A command, by its words.
 pub fn args(words: &[&str]) -> Value {
     json!({ "args": words })
+}
+
+/// A server of the users' definitions, which goes on until all commands are done.
+pub fn code_server(home: &Home) -> Value {
+    let socket = home.sandbox.socket(SOCKET);
+    let file = Definitions::Users.file();
+    let words =
+        ["api", "grpc", "--socket", &socket.to_string_lossy(), "-f", file].map(str::to_owned);
+    json!({ "args": words, "socket": socket })
+}
+
+/// A command on what that server has: `before` and `after` are its words.
+pub fn served(home: &Home, before: &[&str], after: &[&str]) -> Value {
+    let socket = home.sandbox.socket(SOCKET);
+    let socket = ["--grpc-socket", &socket.to_string_lossy()].map(str::to_owned);
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let all = [words(before), socket.to_vec(), words(after)].concat();
+    json!({ "args": all })
 }
 
 /// Checks that a command said something.

@@ -3,15 +3,19 @@ has imported it: starting that is most of what such a command costs.
 
 A step: `log`, where its stdout and stderr go (`LOG.out` and `LOG.err`), `args`, the command's, `unset`, a
 variable that it does not get, `home`, its `$DAGSTER_HOME` if that is another one, and `cwd`, the directory that it
-runs in, if that is. One with `sql`, statements, prints the rows of the last of them, in a `database` of its home. One with `older`, a revision of Alembic's, makes the databases of `$DAGSTER_HOME`
-those that a Dagster of that time had made, with a backfill of then, and says which revisions were undone; one
+runs in, if that is. One with `socket` goes on, as a server, until all others are done: it is done itself when it
+listens there. One with `sql`, statements, prints the rows of the last of them, in a `database` of its home. One
+with `older`, a revision of Alembic's, makes the databases of `$DAGSTER_HOME` those that a Dagster of that time had made, with a backfill of then, and says which revisions were undone; one
 with `databases` says what each of them has, as they say themselves: what `dagster instance migrate` prints is
 the revision of the events' for all. `done.json` gets a list of what came of each, after each: `status` and
 `seconds`."""
 
 import contextlib
+import importlib
 import json
 import os
+import signal
+import socket
 import sqlite3
 import sys
 import time
@@ -24,6 +28,11 @@ from urllib.parse import quote
     for entry in distribution("dagster").entry_points
     if (entry.group, entry.name) == ("console_scripts", "dagster")
 ]
+
+# What almost every command imports. One that cannot says so itself.
+for name in ("event_log.sqlite.sqlite_event_log", "runs.sqlite.sqlite_run_storage", "schedules.sqlite.sqlite_schedule_storage"):
+    with contextlib.suppress(Exception):
+        importlib.import_module("dagster._core.storage." + name)
 
 # The runs' database, in `$DAGSTER_HOME`.
 RUNS = "history/runs.db"
@@ -174,9 +183,27 @@ def run(step):
     return 0
 
 
+def ended(child, wait=True):
+    """The status of a child as a shell has it; none where it still runs and nobody waits."""
+    pid, status = os.waitpid(child, 0 if wait else os.WNOHANG)
+    if pid == 0:
+        return None
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def listens(path):
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(path)
+        except OSError:
+            return False
+    return True
+
+
 with open("steps.json", encoding="utf-8") as file:
     steps = json.load(file)
 done = []
+servers = []
 for step in steps:
     start = time.monotonic()
     child = os.fork()
@@ -188,9 +215,19 @@ for step in steps:
             sys.stderr.flush()
         finally:
             os._exit(status)
-    status = os.waitpid(child, 0)[1]
-    status = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+    if "socket" in step:
+        while (status := ended(child, wait=False)) is None and not listens(step["socket"]):
+            time.sleep(0.05)
+        if status is None:
+            servers.append(child)
+        status = 0 if status is None else status or 1
+    else:
+        status = ended(child)
     done.append({"status": status, "seconds": time.monotonic() - start})
     with open("done.part", "w", encoding="utf-8") as file:
         json.dump(done, file)
     os.replace("done.part", "done.json")
+for child in servers:
+    os.kill(child, signal.SIGTERM)
+for child in servers:
+    ended(child)

@@ -25,6 +25,12 @@ found = {name: importlib.util.find_spec(name) for name in sys.argv[1:]}
 print(json.dumps({name: spec and spec.origin for name, spec in found.items()}))
 """
 
+IN_ITS_PLACE = """import json, runpy, sys
+sys.path[:], file = json.loads(sys.argv[1])
+sys.argv[:] = [file]
+runpy.run_path(file)
+"""
+
 
 def is_other(path):
     return os.path.abspath(path or ".") != HERE
@@ -56,10 +62,10 @@ class AtDagster:
         if name.startswith("dagster"):
             sys.meta_path.remove(self)
             if RUN is not None:
-                import runpy
-
-                runpy.run_path(RUN)
-                os._exit(0)
+                # In a process of its own: here every other thread that imports from the package would
+                # wait for this import, to which nobody comes back.
+                task = json.dumps([sys.path, RUN])
+                os.execv(sys.executable, [sys.executable, "-c", IN_ITS_PLACE, task])
             import subprocess
 
             found = {name: importlib.util.find_spec(name) for name in MODULES}
