@@ -159,7 +159,8 @@ fn a_terminal_that_closes() {
     let script = format!("trap '' INT TERM HUP\n{}", sleeps(&scene, 48140));
     replace(&scene, "flox", &format!("case $1 in build) {script};; *) exec @REAL@ \"$@\";; esac"));
     let before = scene.state();
-    let child = start(&scene, &["release", "1.9.12", "--accept-drift"]);
+    let mut command = scene.xtask_with_hangup(&["release", "1.9.12", "--accept-drift"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for(&scene);
     for _ in 0..3 {
         signal(&child, "HUP");

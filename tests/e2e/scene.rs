@@ -79,6 +79,14 @@ impl Scene {
         self.below("sh", &[&["-c", script, "sh", env!("CARGO_BIN_EXE_xtask")], args].concat())
     }
 
+    /// The tool, for which SIGHUP means what it means by itself, whatever these tests were started
+    /// by. (No shell stops ignoring what it was started to ignore.)
+    pub fn xtask_with_hangup(&self, args: &[&str]) -> Command {
+        let script = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); \
+                      os.execv(sys.argv[1], sys.argv[1:])";
+        self.below("python3", &[&["-c", script, env!("CARGO_BIN_EXE_xtask")], args].concat())
+    }
+
     fn below(&self, program: &str, args: &[&str]) -> Command {
         let mut command = self.world.command(program);
         command.args(args).env("NO_COLOR", "1").env_remove("CI");

@@ -55,6 +55,18 @@ BREAKS = {
         "asset materialize --partition", "green"),
     "job launch does nothing": (
         insert("dagster/_cli/job.py", "execute_launch_command", "return"), "job launch", "QUEUED"),
+    "job backfill does nothing": (
+        insert("dagster/_cli/job.py", "execute_backfill_command", "return"), "job backfill", "QUEUED"),
+    "no configuration is scaffolded": (
+        insert("dagster/_cli/job.py", "execute_scaffold_command", "return"), "job print", "job scaffold_config"),
+    "sensors cannot be previewed": (
+        insert("dagster/_cli/sensor.py", "execute_preview_command"), "sensor preview", LUCK),
+    "cursors are not set": (
+        insert("dagster/_cli/sensor.py", "execute_cursor_command", "return"), "sensor cursor", "[[0]]"),
+    "limits are not set": (
+        insert("dagster/_cli/instance.py", "set_concurrency", "return"), "instance concurrency", "0 / 2 slots"),
+    "run wipe does nothing": (
+        insert("dagster/_cli/run.py", "run_wipe_command", "return"), "run wipe", "after `dagster run wipe`"),
     "schedule start does nothing": (
         insert("dagster/_cli/schedule.py", "execute_start_command", "return"), "schedule start", "RUNNING"),
     "sensor stop does nothing": (
@@ -88,7 +100,8 @@ SHORT = {"code servers are left running", "a downgrade that does nothing", "a sc
 ALONE = {
     **{name: {probe} for name, (_, probe, _) in BREAKS.items()},
     "a migration that does nothing": {"instance migrate", "migrations"},
-    "code servers cannot be reached": {"schedule list", "sensor list", "job launch", "schedule start", "sensor start"},
+    "code servers cannot be reached": {"schedule list", "sensor list", "job launch", "schedule start", "sensor start",
+                                       "schedule preview", "sensor preview", "sensor cursor", "job backfill"},
     # it is that run whose events are wiped, and that is deleted
     "debug import does nothing": {"debug import", "asset wipe", "run delete"},
 }

@@ -148,6 +148,9 @@ BREAKS = {
     "failed runs are not tried again": (
         insert("dagster/_daemon/auto_run_reexecution/auto_run_reexecution.py", "retry_run"), "run retry",
         "executed once more"),
+    "a daemon raises that nobody waits for": (
+        insert("dagster/_daemon/monitoring/run_monitoring.py", "execute_run_monitoring_iteration"), "daemon health",
+        ["MONITORING", LUCK]),
     "a mutation of the web UI raises": (insert(BACKFILLS, "resume_partition_backfill"), "ui mutations", LUCK),
     "resuming a backfill does nothing": (
         replace(BACKFILLS, r"instance\.update_backfill\(backfill\.with_status\(BulkActionStatus\.REQUESTED\)\)", "instance"), "ui mutations", "backfill that goes on: expected `REQUESTED`"),
@@ -193,14 +196,14 @@ LAUNCHED = {
 ALONE = {
     **{name: {probe} for name, (_, probe, _) in BREAKS.items()},
     "no run can be launched": LAUNCHED,
-    "runs stay in their queue": LAUNCHED,
+    "runs stay in their queue": LAUNCHED | {"daemon health"},
     "every mutation raises": LAUNCHED | {"reload"},
     # what the daemon meets, the web UI shows
-    "sensors raise": {"sensor", "ui queries"},
-    "schedules raise": {"schedule", "ui queries"},
-    "backfills raise": {"backfill", "ui queries"},
-    "conditions of assets raise": {"automation", "ui queries"},
-    "failed runs are not tried again": {"run retry", "ui queries"},
+    "sensors raise": {"sensor", "ui queries", "daemon health"},
+    "schedules raise": {"schedule", "ui queries", "daemon health"},
+    "backfills raise": {"backfill", "ui queries", "daemon health"},
+    "conditions of assets raise": {"automation", "ui queries", "daemon health"},
+    "failed runs are not tried again": {"run retry", "ui queries", "daemon health"},
     "sensors of runs raise": {"run status sensor", "ui queries", "python api"},
     # the run that has no end is not seen to start, so nobody ends it, and the daemon leaves it
     "events of runs cannot be read": {

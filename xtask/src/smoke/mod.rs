@@ -69,7 +69,7 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 44] = [
+pub const ONLY_OF_DAGSTER: [&str; 52] = [
     "migrations",
     "migrations of dagster",
     ui_operations::NAME,
@@ -81,7 +81,14 @@ pub const ONLY_OF_DAGSTER: [&str; 44] = [
     "temporary instance",
     "job list",
     "asset list",
+    "job print",
     "code server",
+    "schedule preview",
+    "sensor preview",
+    "job backfill",
+    "sensor cursor",
+    "instance concurrency",
+    "run wipe",
     "schedule list",
     "sensor list",
     "debug import",
@@ -114,6 +121,7 @@ pub const ONLY_OF_DAGSTER: [&str; 44] = [
     users::BROWSER,
     "wipe an asset",
     "reload",
+    "daemon health",
 ];
 
 /// What every command that smokes takes.

@@ -72,14 +72,14 @@ impl Sandbox {
         &self.budget
     }
 
-    /// The settings of its instance. A run that says so is tried once more. Dagster waits for a
-    /// code server's start for 180 s by default, and 60 s for an answer (see `variables`): not long
-    /// enough on every machine.
+    /// The settings of its instance. A run that says so is tried once more, and all that run are
+    /// watched. Dagster waits for a code server's start for 180 s by default, and 60 s for an answer
+    /// (see `variables`): not long enough on every machine.
     fn dagster_yaml(&self) -> String {
-        let retries = "run_retries:\n  enabled: true\n";
+        let runs = "run_retries:\n  enabled: true\nrun_monitoring:\n  enabled: true\n";
         let wait = self.ceiling().as_secs();
         let servers = format!("code_servers:\n  local_startup_timeout: {wait}\n");
-        format!("telemetry:\n  enabled: false\n{retries}{servers}")
+        format!("telemetry:\n  enabled: false\n{runs}{servers}")
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

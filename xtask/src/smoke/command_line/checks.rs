@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::super::definitions::Definitions;
 use super::super::probe::Finding;
 use super::home::Home;
-use super::said::{EXPORT, OLDER, Revision, args, check_said, check_schema, code_server, served};
-use super::{effects, migrated};
+use super::said::{EXPORT, OLDER, Revision, args, check_said, check_schema, served};
+use super::{effects, migrated, previews};
 
 const PROJECT: &str = "my-project";
 const WORKSPACE: &str = "workspace.yaml";
@@ -21,7 +21,7 @@ const GZIP: &[u8] = b"\x1f\x8b";
 /// A probe: its name, what it runs, and how it looks at what came of that.
 pub type Step = (&'static str, fn(&Home) -> Vec<Value>, fn(&Home, &[String]) -> Result<String>);
 
-pub const STEPS: [Step; 20] = [
+pub const STEPS: [Step; 27] = [
     ("instance info", |_| vec![args(&["instance", "info"])], check_info),
     ("run list", |_| vec![args(&["run", "list"])], check_runs),
     ("debug export", |home| vec![args(&["debug", "export", &home.run, EXPORT])], check_export),
@@ -34,16 +34,23 @@ pub const STEPS: [Step; 20] = [
         |_| vec![args(&["asset", "list", "-f", Definitions::Users.file()])],
         check_assets,
     ),
-    ("code server", |home| vec![code_server(home)], |_, _| Ok("listens on a socket".to_owned())),
+    ("job print", previews::of_job, previews::check_job),
+    ("code server", previews::of_server, previews::check_server),
+    ("schedule preview", previews::of_schedule, previews::check_schedule),
+    ("sensor preview", previews::of_sensor, previews::check_sensor),
     ("schedule list", |home| vec![served(home, &["schedule", "list"], &[])], check_schedules),
     ("sensor list", |home| vec![served(home, &["sensor", "list"], &[])], check_sensors),
     ("debug import", effects::import, effects::check_import),
     ("asset wipe", effects::wipe, effects::check_wipe),
     ("asset materialize --partition", effects::materialize, effects::check_materialize),
     ("job launch", effects::launch, effects::check_launch),
+    ("job backfill", effects::backfill, effects::check_backfill),
     ("schedule start", effects::schedule, effects::check_instigator),
     ("sensor start", effects::sensor, effects::check_instigator),
+    ("sensor cursor", effects::cursor, effects::check_cursor),
+    ("instance concurrency", effects::limit, effects::check_limit),
     ("run delete", effects::delete, effects::check_delete),
+    ("run wipe", effects::wipe_runs, effects::check_wiped_runs),
     (
         "instance migrate",
         |_| {

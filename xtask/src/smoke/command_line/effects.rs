@@ -8,6 +8,7 @@ use super::super::api::words;
 use super::super::definitions::Definitions;
 use super::super::probe::Finding;
 use super::home::Home;
+use super::previews::check_has;
 use super::said::{EXPORT, args, served};
 
 /// The other home.
@@ -112,6 +113,54 @@ pub fn check_launch(_: &Home, said: &[String]) -> Result<String> {
     let what = "runs of `nested` after `dagster job launch`";
     check_rows(what, &said[1], &json!([["QUEUED"]]))?;
     Ok("a run of `nested` is queued".to_owned())
+}
+
+pub fn backfill(home: &Home) -> Vec<Value> {
+    let words = ["-j", "paint_job", "--partitions", "red", "--noprompt"];
+    let runs =
+        sql(RUNS, &["SELECT \"partition\", status FROM runs WHERE pipeline_name = 'paint_job'"]);
+    vec![elsewhere(home, served(home, &["job", "backfill"], &words)), elsewhere(home, runs)]
+}
+
+pub fn check_backfill(_: &Home, said: &[String]) -> Result<String> {
+    let what = "runs of `paint_job` after `dagster job backfill`";
+    check_rows(what, &said[1], &json!([["red", "QUEUED"]]))?;
+    Ok("a run of `paint_job` is queued".to_owned())
+}
+
+pub fn cursor(home: &Home) -> Vec<Value> {
+    let query = r#"SELECT count(*) FROM instigators WHERE instigator_body LIKE '%"cursor": "5"%'"#;
+    vec![
+        elsewhere(home, served(home, &["sensor", "cursor"], &["once", "--set", "5"])),
+        elsewhere(home, sql(SCHEDULES, &[query])),
+    ]
+}
+
+pub fn check_cursor(_: &Home, said: &[String]) -> Result<String> {
+    check_rows("sensors at `5` after `dagster sensor cursor --set 5`", &said[1], &json!([[1]]))?;
+    Ok("is set".to_owned())
+}
+
+pub fn limit(home: &Home) -> Vec<Value> {
+    let tell =
+        |words: &[&str]| elsewhere(home, args(&[&["instance", "concurrency"], words].concat()));
+    vec![tell(&["set", "pool", "2"]), tell(&["get", "--all"])]
+}
+
+pub fn check_limit(_: &Home, said: &[String]) -> Result<String> {
+    check_has("instance concurrency get", &said[1], "\"pool\": 0 / 2 slots")?;
+    Ok("of a pool is set".to_owned())
+}
+
+pub fn wipe_runs(home: &Home) -> Vec<Value> {
+    let runs = elsewhere(home, sql(RUNS, &["SELECT count(*) > 0 FROM runs"]));
+    vec![runs.clone(), elsewhere(home, args(&["run", "wipe", "--force"])), runs]
+}
+
+pub fn check_wiped_runs(_: &Home, said: &[String]) -> Result<String> {
+    check_rows("whether there are runs before `dagster run wipe`", &said[0], &json!([[1]]))?;
+    check_rows("whether there are runs after `dagster run wipe`", &said[2], &json!([[0]]))?;
+    Ok("no run is left".to_owned())
 }
 
 pub fn schedule(home: &Home) -> Vec<Value> {

@@ -10,6 +10,7 @@ mod checks;
 mod effects;
 mod home;
 mod migrated;
+mod previews;
 mod said;
 
 use std::fs;

@@ -19,6 +19,7 @@ import each  # noqa: E402
 with open("clients.json", encoding="utf-8") as file:
     task = json.load(file)
 URL = task["url"]
+REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "users.py"}
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -59,6 +60,57 @@ def python_client():
             break
         time.sleep(0.3)
     assert status == DagsterRunStatus.SUCCESS, status
+
+
+def queries_of_scripts():
+    """What scripts ask for that the web UI does not."""
+    data = graphql("""
+        query ($repository: RepositorySelector!, $job: PipelineSelector!, $run: ID!) {
+            schedulesOrError(repositorySelector: $repository) { ... on Schedules { results { name } } }
+            sensorsOrError(repositorySelector: $repository) { ... on Sensors { results { name } } }
+            runIdsOrError(filter: {statuses: [SUCCESS]}) { ... on RunIds { results } }
+            runsOrError(filter: {statuses: [SUCCESS]}, limit: 1) { ... on Runs { count results { runId runConfig
+                eventConnection { events { __typename } } } } }
+            allTopLevelResourceDetailsOrError(repositorySelector: $repository) {
+                ... on ResourceDetailsList { results { name } } }
+            utilizedEnvVarsOrError(repositorySelector: $repository) {
+                ... on EnvVarWithConsumersList { results { envVarName envVarConsumers { name } } } }
+            executionPlanOrError(pipeline: $job, mode: "default") {
+                ... on ExecutionPlan { steps { key outputs { name } metadata { key } } } }
+            runConfigSchemaOrError(selector: $job) { ... on RunConfigSchema { rootConfigType { key }
+                allConfigTypes { key } rootDefaultYaml isRunConfigValid(runConfigData: "{}") { __typename } } }
+            canBulkTerminate
+            assetNodes { assetKey { path } dependencies { asset { assetKey { path } } }
+                dependedBy { asset { assetKey { path } } } jobs { name } }
+            runOrError(runId: $run) { ... on Run { assetMaterializations { runId } } }
+        }""", repository=REPOSITORY, job={**REPOSITORY, "pipelineName": "nested"}, run=task["run"])
+    names = {field: str(value) for field, value in data.items()}
+    for field, expected in [
+            ("schedulesOrError", "every_minute"), ("sensorsOrError", "once"), ("runIdsOrError", task["run"]),
+            ("runsOrError", "RunSuccessEvent"), ("allTopLevelResourceDetailsOrError", "note"),
+            ("utilizedEnvVarsOrError", "NOTE"), ("executionPlanOrError", "speak"),
+            ("runConfigSchemaOrError", "PipelineConfigValidationValid"), ("canBulkTerminate", "True"),
+            ("assetNodes", "'dependencies': [{'asset': {'assetKey': {'path': ['answer']}}}]")]:
+        assert expected in names[field], "`%s` is %s" % (field, names[field][:200])
+
+
+def refusals():
+    """What is wrong is said by the type that it has, and nothing is launched."""
+    launch = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
+        ... on RunConfigValidationInvalid { errors { __typename message path reason stack { entries { __typename } } } }
+        ... on Error { message } } }"""
+
+    def launched(job, config="{}"):
+        params = {"selector": {**REPOSITORY, "pipelineName": job}, "runConfigData": config, "mode": "default"}
+        return graphql(launch, params=params)["launchRun"]
+
+    wrong = launched("everything", '{"ops": {"configured": {"config": {"text": 1, "many": ["a"], "of": {"x": "y"}}}}}')
+    assert wrong["__typename"] == "RunConfigValidationInvalid", wrong
+    assert {error["__typename"] for error in wrong["errors"]} == {"RuntimeMismatchConfigError"}, wrong
+    assert launched("no_such_job")["__typename"] == "PipelineNotFoundError"
+    lost = graphql("""{ runOrError(runId: "no") { __typename }
+        assetNodeOrError(assetKey: {path: ["no"]}) { __typename } }""")
+    assert [value["__typename"] for value in lost.values()] == ["RunNotFoundError", "AssetNotFoundError"], lost
 
 
 def reported_over_http():
@@ -160,4 +212,4 @@ def subscriptions():
         heard(subscription, lambda said: expected in json.dumps(said))
 
 
-each.run([python_client, reported_over_http, downloads, addresses_of_pages, path_prefix, subscriptions])
+each.run([python_client, queries_of_scripts, refusals, reported_over_http, downloads, addresses_of_pages, path_prefix, subscriptions])

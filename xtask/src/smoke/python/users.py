@@ -4,6 +4,7 @@ import sys
 import time
 
 from dagster import (
+    Array,
     AssetCheckResult,
     AutomationCondition,
     ConfigurableResource,
@@ -11,12 +12,19 @@ from dagster import (
     DefaultSensorStatus,
     Definitions,
     DynamicPartitionsDefinition,
+    Enum,
+    EnumValue,
+    EnvVar,
+    Field,
     IOManager,
+    Map,
+    Noneable,
     RetryPolicy,
     RunRequest,
     ScheduleDefinition,
     SkipReason,
     StaticPartitionsDefinition,
+    StringSource,
     asset,
     asset_check,
     define_asset_job,
@@ -50,6 +58,7 @@ class Note(ConfigurableResource):
     """Something written down."""
 
     text: str = "42"
+    by: str = "nobody"
 
 
 @asset(group_name="numbers", description="The answer.")
@@ -143,7 +152,17 @@ def full_shelf():
     speak()
 
 
-@op(config_schema={"text": str}, retry_policy=RetryPolicy(max_retries=1), description="Fails at first.")
+@op(
+    config_schema={
+        "text": str,
+        "many": Field(Array(int), is_required=False),
+        "of": Field(Map(str, int), is_required=False),
+        "speed": Field(Enum("Speed", [EnumValue("slow"), EnumValue("fast")]), default_value="slow"),
+        "maybe": Field(Noneable(StringSource), is_required=False),
+    },
+    retry_policy=RetryPolicy(max_retries=1),
+    description="Fails at first.",
+)
 def configured(context):
     if context.retry_number == 0:
         raise RuntimeError("not yet")
@@ -205,5 +224,5 @@ defs = Definitions(
     schedules=[every_minute, new_year],
     sensors=[once, turn_back, counting, heard],
     executor=in_process_executor,
-    resources={"note": Note()},
+    resources={"note": Note(by=EnvVar("NOTE"))},
 )

@@ -19,8 +19,9 @@ mod selector;
 mod tick;
 mod wait;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -39,7 +40,7 @@ use crate::tools::browser;
 /// A probe: its name, that of the one it needs, what it does.
 type Step = (&'static str, Option<&'static str>, fn(&Users<'_>, &Wait<'_>) -> Result<String>);
 
-const STEPS: [Step; 19] = [
+const STEPS: [Step; 20] = [
     ("launch a run", None, launch_a_run),
     ("run events", Some("launch a run"), run_events),
     ("captured logs", Some("launch a run"), captured_logs),
@@ -60,6 +61,7 @@ const STEPS: [Step; 19] = [
     // From here on things are taken away.
     ("wipe an asset", Some("materialize an asset"), wipe_an_asset),
     ("reload", None, reload),
+    ("daemon health", None, daemon_health),
 ];
 
 /// These end what would go on.
@@ -89,6 +91,8 @@ pub struct Users<'a> {
     server: &'a Server,
     /// Ends the daemon and starts it again.
     restart_daemon: &'a dyn Fn() -> Result<()>,
+    /// When it was started the last time, in seconds since 1970.
+    daemon_since: Cell<f64>,
     schedule: Asked,
     sensor: Asked,
     backfill: Asked,
@@ -121,6 +125,7 @@ impl<'a> Users<'a> {
             browser: browser::find(),
             server,
             restart_daemon,
+            daemon_since: Cell::new(now()),
             schedule: asked("a schedule", schedule),
             sensor: asked("a sensor", SENSOR.start(server)),
             backfill: backfill(&backfill::of_asset("paint", &BACKFILLED)),
@@ -179,6 +184,11 @@ fn asked(what: &str, result: Result<String>) -> Asked {
 
 fn id(asked: &Asked) -> Result<&str> {
     asked.as_deref().map_err(|finding| finding.clone().into())
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0.0, |since| since.as_secs_f64())
 }
 
 fn launch_a_run(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
@@ -270,6 +280,7 @@ fn see_backfill(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     backfill::follow_runs(wait, backfill, BACKFILLED.len())?;
     backfill::follow_runs(wait, of_job, 1)?;
     (users.restart_daemon)()?;
+    users.daemon_since.set(now());
     let wait = Wait::start(wait.server);
     backfill::follow(&wait, backfill)?;
     backfill::follow(&wait, of_job)?;
@@ -345,4 +356,10 @@ fn wipe_an_asset(users: &Users<'_>, _: &Wait<'_>) -> Result<String> {
 fn reload(users: &Users<'_>, _: &Wait<'_>) -> Result<String> {
     location::reload(users.server)?;
     Ok("a job that was added is there".to_owned())
+}
+
+/// When all is done, no daemon has anything to complain about.
+fn daemon_health(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
+    let count = wait::check_daemons(&Wait::start(wait.server), users.daemon_since.get())?;
+    Ok(format!("{count} daemons, without an error"))
 }

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::super::api::{ask, one_line, words};
+use super::super::api::{ask, innermost, words};
 use super::super::budget::{Deadline, ROUND};
 use super::super::probe::Finding;
 use super::super::sandbox::pause;
@@ -18,7 +18,8 @@ use crate::interrupt;
 const PAUSE: Duration = Duration::from_millis(250);
 
 const DAEMONS: &str = "query { instance { daemonHealth { allDaemonStatuses { \
-    daemonType lastHeartbeatErrors { message } } } } }";
+    daemonType required healthy lastHeartbeatTime \
+    lastHeartbeatErrors { message causes { message } } } } } }";
 
 /// Things that began at the same time, so that the time for one of them is that for each.
 pub struct Wait<'a> {
@@ -59,12 +60,59 @@ impl<'a> Wait<'a> {
 
 /// What daemons say went wrong, to be added to a sentence.
 fn errors_of_daemons(server: &Server) -> Result<String> {
+    let statuses = statuses(server)?;
+    let first = statuses.iter().find_map(error_of);
+    Ok(first.map_or(String::new(), |error| format!("; {error}")))
+}
+
+/// Daemons beat when they start and every 30 seconds, and say then what went wrong before. A beat
+/// so many seconds after a start is the second one.
+const SECOND_BEAT: f64 = 15.0;
+
+/// Waits until every daemon that must run has said twice since `started`, in seconds since
+/// 1970, that it is well: some do what nobody waits for. Says how many there are.
+pub fn check_daemons(wait: &Wait<'_>, started: f64) -> Result<usize> {
+    let expected = "all healthy, without an error";
+    wait.until("daemons", expected, || {
+        let statuses = statuses(wait.server)?;
+        if let Some(error) = statuses.iter().find_map(error_of) {
+            bail!(Finding::new("daemons", expected, error));
+        }
+        let is_late = |status: &&Value| {
+            let beat = status["lastHeartbeatTime"].as_f64().unwrap_or_default();
+            status["required"] == true
+                && (status["healthy"] != true || beat < started + SECOND_BEAT)
+        };
+        Ok(match statuses.iter().find(is_late) {
+            Some(late) => ControlFlow::Continue(format!("{} to beat", words(&late["daemonType"]))),
+            None => ControlFlow::Break(statuses.len()),
+        })
+    })
+}
+
+fn statuses(server: &Server) -> Result<Vec<Value>> {
     let data = ask(server, "health of the daemons", DAEMONS, &json!({}))?;
-    let daemons = &data["instance"]["daemonHealth"]["allDaemonStatuses"];
-    let first = daemons.as_array().into_iter().flatten().find_map(|daemon| {
-        let error = daemon["lastHeartbeatErrors"].get(0)?;
-        let message = one_line(&words(&error["message"]));
-        Some(format!("; daemon {}: {message}", words(&daemon["daemonType"])))
-    });
-    Ok(first.unwrap_or_default())
+    let statuses = &data["instance"]["daemonHealth"]["allDaemonStatuses"];
+    Ok(statuses.as_array().cloned().unwrap_or_default())
+}
+
+/// The last error of a daemon.
+fn error_of(status: &Value) -> Option<String> {
+    let error = status["lastHeartbeatErrors"].get(0)?;
+    Some(format!("daemon {}: {}", words(&status["daemonType"]), innermost(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_says_what_went_wrong() {
+        let status =
+            |errors: Value| json!({ "daemonType": "ASSET", "lastHeartbeatErrors": errors });
+        assert_eq!(error_of(&status(json!([]))), None);
+        let error = json!({ "message": "outer", "causes": [{ "message": "no\nmemory" }] });
+        let found = error_of(&status(json!([error])));
+        assert_eq!(found.as_deref(), Some("daemon ASSET: no memory"));
+    }
 }
