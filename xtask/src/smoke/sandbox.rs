@@ -73,8 +73,8 @@ impl Sandbox {
     }
 
     /// The settings of its instance. A run that says so is tried once more, and all that run are
-    /// watched. Dagster waits for a code server's start for 180 s by default, and 60 s for an answer
-    /// (see `variables`): not long enough on every machine.
+    /// watched. Dagster waits for a code server's start for 180 s by default, and 60 s for an
+    /// answer (see `variables`): not long enough on every machine.
     fn dagster_yaml(&self) -> String {
         let runs = "run_retries:\n  enabled: true\nrun_monitoring:\n  enabled: true\n";
         let wait = self.ceiling().as_secs();
