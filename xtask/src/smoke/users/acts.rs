@@ -6,13 +6,17 @@ use serde_json::{Value, json};
 
 use super::super::api::{ask, words};
 use super::super::probe::Finding;
-use super::mutations::{Launched, Ui};
+use super::ui::{Launched, Ui};
 use super::{asset, backfill, run, selector};
+
+// `reloadWorkspace` is not among them: with Python 3.13 a web server that has done it never ends
+// (`CodeLocation.__del__` waits for a daemon thread when the interpreter is finalized; seen with
+// 1.12.1), which would say nothing of a release.
 
 /// Things that are done one after the other.
 type Act = fn(&Ui<'_>) -> Result<()>;
 
-pub const ACTS: [Act; 9] = [
+pub const ACTS: [Act; 8] = [
     concurrency_limit,
     backfills,
     schedule,
@@ -21,7 +25,6 @@ pub const ACTS: [Act; 9] = [
     reported_check,
     dynamic_partition,
     settings,
-    workspace,
 ];
 
 const STATE: &str = "query ($selector: InstigationSelector!) { \
@@ -369,20 +372,4 @@ fn settings(ui: &Ui<'_>) -> Result<()> {
         "action": "looked at", "metadata": "{}", "clientTime": "0", "clientId": "the gate",
     });
     ui.send("logTelemetry", "LogTelemetrySuccess", &values).map(drop)
-}
-
-fn workspace(ui: &Ui<'_>) -> Result<()> {
-    let Some(workspace) = ui.send("reloadWorkspace", "Workspace", &json!({}))? else {
-        return Ok(());
-    };
-    let entries = workspace["locationEntries"].as_array().map_or(&[][..], Vec::as_slice);
-    let is_loaded = |entry: &Value| {
-        let kind = &entry["locationOrLoadError"]["__typename"];
-        entry["loadStatus"] == "LOADED" && kind == "RepositoryLocation"
-    };
-    if !entries.is_empty() && entries.iter().all(is_loaded) {
-        return Ok(());
-    }
-    let found = format!("`{}`", words(&workspace));
-    bail!(Finding::new("workspace, reloaded", "each location `LOADED`", found))
 }

@@ -17,6 +17,7 @@ mod queries;
 mod run;
 mod selector;
 mod tick;
+mod ui;
 mod wait;
 
 use std::cell::{Cell, OnceCell};
@@ -331,7 +332,7 @@ fn talk_to_clients(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
 fn ui_mutations(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     launch_a_run(users, wait)?;
     let dir = users.part.web_ui().context("there is no web UI")?;
-    let subjects = mutations::Subjects {
+    let subjects = ui::Subjects {
         succeeded: id(&users.processes)?,
         failed: users.full_shelf()?,
         backfill: id(&users.backfill)?,
