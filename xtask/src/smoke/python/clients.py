@@ -41,12 +41,10 @@ def graphql(query, **variables):
 
 def python_client():
     from dagster import DagsterRunStatus
-    from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError, ReloadRepositoryLocationStatus
+    from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
     client = DagsterGraphQLClient("127.0.0.1", port_number=int(URL.rpartition(":")[2]))
     assert client.get_run_status(task["run"]) == DagsterRunStatus.SUCCESS
-    reloaded = client.reload_repository_location("users.py")
-    assert reloaded.status == ReloadRepositoryLocationStatus.SUCCESS, reloaded
     try:
         client.submit_job_execution("everything", run_config={"ops": {"configured": {"config": {"wrong": 1}}}})
     except DagsterGraphQLClientError as error:
