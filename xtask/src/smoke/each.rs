@@ -1,21 +1,15 @@
 //! Scripts of ours that check one thing after the other in one interpreter, which costs less than
 //! one for each: `python/each.py` runs their functions, and one that fails does not end them.
 
-use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::budget::COMMAND;
-use super::interpreter::start_in_place_of;
+use super::interpreter::{follow, start_in_place_of};
 use super::probe::{Checked, Finding};
 use super::sandbox::{Sandbox, ended_badly, late};
-use crate::interrupt;
 
 const EACH: &str = include_str!("python/each.py");
-const TICK: Duration = Duration::from_millis(50);
 
 /// A script of ours, by the name of its file.
 pub struct Script {
@@ -36,30 +30,18 @@ pub fn run(sandbox: &Sandbox, command: &Path, script: &Script, subject: &str) ->
     sandbox.write("each.py", EACH)?;
     let file = sandbox.write(script.name, script.text)?;
     let mut process = start_in_place_of(command, sandbox, &file)?;
-    let (mut deadline, mut count) = (sandbox.wait(COMMAND), 0);
-    loop {
-        let ended = process.poll()?;
-        let each: Each = match fs::read(sandbox.path("each.json")) {
-            Ok(text) => serde_json::from_slice(&text).context("failed to read `each.json`")?,
-            Err(_) => Each::default(),
-        };
-        let now = each.now.clone().unwrap_or_else(|| "its start".to_owned());
-        let what = || format!("{subject}, {now}");
-        if let Some(ended) = ended {
+    let count = |each: &Each| each.done.len();
+    let (each, ended) = follow(sandbox, &mut process, "each.json", count)?;
+    let what = format!("{subject}, {}", each.now.as_deref().unwrap_or("its start"));
+    let cut = match ended {
+        Ok(ended) => {
             let is_whole = ended.status.success() && each.now.is_none() && !each.done.is_empty();
-            let cut = || Finding::new(what(), "an end with status 0", ended_badly(&ended));
-            return Ok(each.checked(subject, (!is_whole).then(cut)));
+            let cut = || Finding::new(what, "an end with status 0", ended_badly(&ended));
+            (!is_whole).then(cut)
         }
-        if each.done.len() > count {
-            (deadline, count) = (sandbox.wait(COMMAND), each.done.len());
-        }
-        if deadline.is_over() {
-            let cut = late(&what(), "an end", &deadline, &mut process);
-            return Ok(each.checked(subject, Some(cut)));
-        }
-        interrupt::check()?;
-        std::thread::sleep(TICK);
-    }
+        Err(deadline) => Some(late(&what, "an end", &deadline, &mut process)),
+    };
+    Ok(each.checked(subject, cut))
 }
 
 impl Each {

@@ -5,19 +5,25 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::budget::{COMMAND, Deadline};
 use super::context::Context;
 use super::probe::Finding;
 use super::sandbox::{Sandbox, ended_badly};
 use super::tree::Part;
-use crate::tools::process::{Process, Spec};
+use crate::interrupt;
+use crate::tools::process::{Ended, Process, Spec};
 
 const SITECUSTOMIZE: &str = include_str!("python/sitecustomize.py");
+
+/// Between two looks at how far a process came.
+const TICK: Duration = Duration::from_millis(50);
 
 /// What runs a command of a tree.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -151,6 +157,38 @@ pub fn start_in_place_of(command: &Path, sandbox: &Sandbox, file: &Path) -> Resu
         spec.env.push((OsString::from(name), value));
     }
     spec.start()
+}
+
+/// Follows a process that writes how far it came, as JSON, into a file of its sandbox. What it
+/// wrote last, and how it ended; `Err`: it did not, and had come no further for as long as a
+/// command may take. `count` says how many steps are done.
+pub fn follow<T: DeserializeOwned + Default>(
+    sandbox: &Sandbox,
+    process: &mut Process,
+    file: &str,
+    count: impl Fn(&T) -> usize,
+) -> Result<(T, Result<Ended, Deadline>)> {
+    let (mut deadline, mut before) = (sandbox.wait(COMMAND), 0);
+    loop {
+        let ended = process.poll()?;
+        let found: T = match fs::read(sandbox.path(file)) {
+            Ok(text) => {
+                serde_json::from_slice(&text).with_context(|| format!("failed to read `{file}`"))?
+            }
+            Err(_) => T::default(),
+        };
+        if let Some(ended) = ended {
+            return Ok((found, Ok(ended)));
+        }
+        if count(&found) > before {
+            (deadline, before) = (sandbox.wait(COMMAND), count(&found));
+        }
+        if deadline.is_over() {
+            return Ok((found, Err(deadline)));
+        }
+        interrupt::check()?;
+        std::thread::sleep(TICK);
+    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,7 @@ use super::super::api::words;
 use super::super::definitions::Definitions;
 use super::super::probe::Finding;
 use super::home::Home;
-use super::previews::check_has;
-use super::said::{EXPORT, args, served};
+use super::said::{EXPORT, args, check_has, served};
 
 /// The other home.
 const ELSEWHERE: &str = "elsewhere";

@@ -13,33 +13,28 @@ mod migrated;
 mod previews;
 mod said;
 
-use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::json;
 
 use self::checks::{STEPS, prepare};
 use self::home::{Done, Home};
 use self::said::EXPORT;
 use super::api::{ask_for, words};
-use super::budget::COMMAND;
 use super::context::Context;
 use super::definitions::Definitions;
-use super::interpreter::start_in_place_of;
+use super::interpreter::{follow, start_in_place_of};
 use super::probe::{Checked, Job, Probe, checked};
 use super::runs;
 use super::sandbox::{ended_badly, stop};
 use super::server::{Served, Serving, start};
 use super::tree::{IMITATES, Part};
-use crate::interrupt;
 
 const COMMANDS: &str = include_str!("../python/commands.py");
 const EXECUTE: &str = "job execute";
 const DEBUG: &str = "debug webserver";
 const SERVING: Serving = Serving { command: "dagster-webserver-debug", args: &[] };
-
-const TICK: Duration = Duration::from_millis(50);
 
 const RUN: &str = "query ($id: ID!) { runOrError(runId: $id) { __typename \
     ... on Run { status } ... on Error { message } } }";
@@ -120,25 +115,12 @@ fn run_steps(home: &Home, part: &Part) -> Result<(Vec<Done>, String)> {
     }
     sandbox.write("steps.json", &json!(steps).to_string())?;
     let mut process = start_in_place_of(&part.command("dagster"), sandbox, &file)?;
-    let (mut deadline, mut count) = (sandbox.wait(COMMAND), 0);
-    loop {
-        let ended = process.poll()?;
-        let done: Vec<Done> = match fs::read(sandbox.path("done.json")) {
-            Ok(text) => serde_json::from_slice(&text).context("failed to read `done.json`")?,
-            Err(_) => Vec::new(),
-        };
-        if let Some(ended) = ended {
-            return Ok((done, ended_badly(&ended)));
-        }
-        if done.len() > count {
-            (deadline, count) = (sandbox.wait(COMMAND), done.len());
-        }
-        if deadline.is_over() {
-            return Ok((done, format!("it hanging for {}; it was killed", deadline.found())));
-        }
-        interrupt::check()?;
-        std::thread::sleep(TICK);
-    }
+    let (done, ended) = follow(sandbox, &mut process, "done.json", Vec::len)?;
+    let otherwise = match ended {
+        Ok(ended) => ended_badly(&ended),
+        Err(deadline) => format!("it hanging for {}; it was killed", deadline.found()),
+    };
+    Ok((done, otherwise))
 }
 
 /// Has the exported run shown, where nobody has its home.

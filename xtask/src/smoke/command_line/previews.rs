@@ -1,13 +1,12 @@
 //! Commands that say what would be: what is in a job, how it may be configured, what a schedule or
 //! a sensor would do.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::Value;
 
 use super::super::definitions::Definitions;
-use super::super::probe::Finding;
 use super::home::Home;
-use super::said::{args, code_server, served};
+use super::said::{args, check_has, code_server, served};
 
 pub fn of_job(_: &Home) -> Vec<Value> {
     let file = Definitions::Users.file();
@@ -51,14 +50,4 @@ pub fn of_server(home: &Home) -> Vec<Value> {
 pub fn check_server(_: &Home, said: &[String]) -> Result<String> {
     check_has("api grpc-health-check", &said[1], "gRPC connection successful")?;
     Ok("answers on a socket".to_owned())
-}
-
-/// Checks that there is something in what a command said.
-pub fn check_has(what: &str, said: &str, expected: &str) -> Result<()> {
-    if said.contains(expected) {
-        return Ok(());
-    }
-    let found = said.trim().lines().last().unwrap_or_default();
-    let what = format!("`dagster {what}`");
-    bail!(Finding::new(what, format!("`{expected}`"), format!("`{found}` at its end")))
 }

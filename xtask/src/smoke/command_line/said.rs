@@ -46,7 +46,7 @@ pub fn served(home: &Home, before: &[&str], after: &[&str]) -> Value {
     json!({ "args": all })
 }
 
-/// Checks that a command said something.
+/// Checks that a command said a line.
 pub fn check_said(what: &str, said: &str, expected: &str) -> Result<()> {
     if said.lines().any(|line| line.trim() == expected) {
         return Ok(());
@@ -56,6 +56,16 @@ pub fn check_said(what: &str, said: &str, expected: &str) -> Result<()> {
         format!("`{expected}`"),
         format!("`{}`", said.trim())
     ))
+}
+
+/// Checks that there is something in what a command said.
+pub fn check_has(what: &str, said: &str, expected: &str) -> Result<()> {
+    if said.contains(expected) {
+        return Ok(());
+    }
+    let found = said.trim().lines().last().unwrap_or_default();
+    let what = format!("`dagster {what}`");
+    bail!(Finding::new(what, format!("`{expected}`"), format!("`{found}` at its end")))
 }
 
 /// Checks the revision of each storage.

@@ -111,8 +111,8 @@ fn several(ui: &Ui<'_>) -> Result<Vec<Launched>> {
         return Ok(Vec::new());
     };
     let results = answer["launchMultipleRunsResult"].as_array().map_or(&[][..], Vec::as_slice);
-    let is_good = |result: &&Value| result["__typename"] == "LaunchRunSuccess";
-    if results.len() != 2 || !results.iter().all(|result| is_good(&result)) {
+    let is_good = |result: &Value| result["__typename"] == "LaunchRunSuccess";
+    if results.len() != 2 || !results.iter().all(is_good) {
         let found = format!("`{}`", words(&answer));
         bail!(Finding::new("runs that were launched together", "2", found));
     }
@@ -123,24 +123,16 @@ fn several(ui: &Ui<'_>) -> Result<Vec<Launched>> {
 fn again(ui: &Ui<'_>) -> Result<Vec<Launched>> {
     let parent = ui.subjects.succeeded;
     let params = json!({ "parentRunId": parent, "strategy": "ALL_STEPS" });
-    reexecuted(ui, "`processes`, executed again", params, parent, "SUCCESS")
+    let values = json!({ "reexecutionParams": params });
+    reexecute(ui, "`processes`, executed again", &values, parent, "SUCCESS")
 }
 
 /// Executes what failed once more, which then fails again.
 fn from_failure(ui: &Ui<'_>) -> Result<Vec<Launched>> {
     let parent = ui.subjects.failed;
     let params = json!({ "parentRunId": parent, "strategy": "FROM_FAILURE" });
-    reexecuted(ui, "`full_shelf`, executed from its failure", params, parent, "FAILURE")
-}
-
-fn reexecuted(
-    ui: &Ui<'_>,
-    what: &'static str,
-    params: Value,
-    parent: &str,
-    status: &'static str,
-) -> Result<Vec<Launched>> {
-    reexecute(ui, what, &json!({ "reexecutionParams": params }), parent, status)
+    let values = json!({ "reexecutionParams": params });
+    reexecute(ui, "`full_shelf`, executed from its failure", &values, parent, "FAILURE")
 }
 
 /// Executes a step of the run that succeeded once more.
@@ -241,8 +233,7 @@ fn schedule(ui: &Ui<'_>) -> Result<()> {
     let mut values = json!({ "scheduleSelector": selected, "selectorData": selected });
     let kind = "ScheduleStateResult";
     let status = |status: &str| see_status(ui, name, status);
-    let started = ui.send("startSchedule", kind, &values)?;
-    if let Some(started) = started {
+    if let Some(started) = ui.send("startSchedule", kind, &values)? {
         status("RUNNING")?;
         values["id"] = started["scheduleState"]["id"].clone();
         if ui.send("stopRunningSchedule", kind, &values)?.is_some() {

@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 
 use super::super::documents::{Definition, Documents};
 use super::super::each::{self, Script};
-use super::super::probe::Finding;
 use super::super::server::Server;
-use super::queries::{few, text_of};
+use super::queries::{text_of, together};
 
 const SCRIPT: Script = Script { name: "clients.py", text: include_str!("../python/clients.py") };
 
@@ -53,8 +52,7 @@ pub fn run(server: &Server, command: &Path, task: &Value) -> Result<String> {
     match each::run(&server.sandbox, command, &SCRIPT, "clients")? {
         Ok(subjects) => Ok(subjects),
         Err(findings) => {
-            let problems: Vec<String> = findings.iter().map(Finding::to_string).collect();
-            bail!(Finding::new("clients of the web server", "each to be served", few(&problems)))
+            bail!(together("clients of the web server", "each to be served", &findings))
         }
     }
 }

@@ -22,6 +22,7 @@ mod wait;
 
 use std::cell::{Cell, OnceCell};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail};
@@ -32,6 +33,7 @@ use self::run::Launch;
 use self::tick::Ticking;
 use self::wait::Wait;
 use super::context::Context;
+use super::documents::Documents;
 use super::probe::{Finding, Probe, checked};
 use super::report::NOT_ASKED_FOR;
 use super::server::Server;
@@ -144,6 +146,11 @@ impl<'a> Users<'a> {
     fn full_shelf(&self) -> Result<&str> {
         let launch = || run::launch(self.server, &Launch::JobWithRetry("full_shelf"));
         id(self.full_shelf.get_or_init(|| asked("a run", launch())))
+    }
+
+    /// What the web UI's scripts ask for.
+    fn documents(&self) -> Result<Arc<Documents>> {
+        self.context.documents(&self.part.web_ui().context("there is no web UI")?)
     }
 
     /// Waits for everything that was asked for, and does what is left to do. The daemon runs.
@@ -309,8 +316,7 @@ fn run_retry(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
 
 /// With something of everything on the instance.
 fn ui_queries(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
-    let dir = users.part.web_ui().context("there is no web UI")?;
-    let documents = users.context.documents(&dir)?;
+    let documents = users.documents()?;
     let runs = [id(&users.processes), users.full_shelf(), id(&users.asset), id(&users.partition)];
     let runs = runs.into_iter().map(|id| id.map(str::to_owned)).collect::<Result<Vec<_>>>()?;
     let log_key = run::log_key(&runs[0], &run::events(wait.server, &runs[0])?)?;
@@ -321,8 +327,7 @@ fn ui_queries(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
 
 fn talk_to_clients(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     let run = id(&users.processes)?;
-    let dir = users.part.web_ui().context("there is no web UI")?;
-    let documents = users.context.documents(&dir)?;
+    let documents = users.documents()?;
     let key = run::log_key(run, &run::events(wait.server, run)?)?;
     let broken = users.context.broken_operations();
     let task = clients::task(wait.server, &documents, &broken, run, &key);
@@ -331,14 +336,13 @@ fn talk_to_clients(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
 
 fn ui_mutations(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     launch_a_run(users, wait)?;
-    let dir = users.part.web_ui().context("there is no web UI")?;
     let subjects = ui::Subjects {
         succeeded: id(&users.processes)?,
         failed: users.full_shelf()?,
         backfill: id(&users.backfill)?,
     };
     let broken = users.context.broken_operations();
-    mutations::check(users.server, &*users.context.documents(&dir)?, &subjects, &broken)
+    mutations::check(users.server, &*users.documents()?, &subjects, &broken)
 }
 
 fn in_a_browser(users: &Users<'_>, _: &Wait<'_>) -> Result<String> {

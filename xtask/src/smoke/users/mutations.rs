@@ -10,10 +10,10 @@ use std::cell::RefCell;
 use anyhow::{Result, bail};
 
 use super::super::documents::Documents;
-use super::super::probe::{Finding, checked};
+use super::super::probe::checked;
 use super::super::server::Server;
 use super::acts::{ACTS, after, launch};
-use super::queries::few;
+use super::queries::together;
 use super::run;
 use super::ui::{Subjects, Ui};
 use super::wait::Wait;
@@ -46,7 +46,5 @@ pub fn check(
     if findings.is_empty() {
         return Ok(ui.words());
     }
-    let problems: Vec<String> = findings.iter().map(Finding::to_string).collect();
-    let what = "mutations of the web UI";
-    bail!(Finding::new(what, "each to do what it says", few(&problems)))
+    bail!(together("mutations of the web UI", "each to do what it says", &findings))
 }

@@ -137,8 +137,14 @@ pub fn check(
     bail!(Finding::new(what, "an answer without an error to each", few(&problems)))
 }
 
+/// Many findings as the one of a step.
+pub fn together(what: &str, expected: &str, findings: &[Finding]) -> Finding {
+    let problems: Vec<String> = findings.iter().map(Finding::to_string).collect();
+    Finding::new(what, expected, few(&problems))
+}
+
 /// The first problems, and how many more there are.
-pub fn few(problems: &[String]) -> String {
+fn few(problems: &[String]) -> String {
     let shown = problems.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
     match problems.len().saturating_sub(SHOWN) {
         0 => shown,

@@ -120,7 +120,7 @@ impl Ui<'_> {
         }
         let unsent = match unsent.len() {
             0 => String::new(),
-            count => format!(", {count} were not sent: {}", unsent.join(", ")),
+            count => format!(", {count} not sent: {}", unsent.join(", ")),
         };
         format!("{sent} mutations do what they say{unsent}")
     }
