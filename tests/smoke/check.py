@@ -5,9 +5,9 @@ left behind when it is killed.
     tests/smoke/check.py                        # short: one version under load, breaks of each kind, three kills
     tests/smoke/check.py green --runs 10        # all versions; prints wall times
     tests/smoke/check.py breaks --dependencies  # all, and each third-party distribution removed in turn
-    tests/smoke/check.py breaks --only WORD     # those with a word in their name
+    tests/smoke/check.py breaks --only WORD     # those with a word in their name; may be given more than once
     tests/smoke/check.py kills --runs 50
-    tests/smoke/check.py load --runs 10         # beside busy loops: two for each core
+    tests/smoke/check.py load --runs 10         # versions side by side, and busy loops: two for each core
     tests/smoke/check.py answers --runs 2       # writes down which fields of the API have something in all versions
     tests/smoke/check.py surroundings           # few files, odd locales, time zones and paths
 
@@ -30,6 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import commands
@@ -479,6 +480,16 @@ def one_break(version, name, change, probe, word, *arguments):
         return [problem]
 
 
+def breaks(version, names, jobs, is_short):
+    """Trees that must all be red, some of them at once. In short, only the probe that must find it runs."""
+    def one(name):
+        probe = BREAKS[name][1]
+        return one_break(version, name, *BREAKS[name], *(["--only", LOOKED_AT.get(probe, probe)] if is_short else []))
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return sum(pool.map(one, names), [])
+
+
 def marked(tool):
     """Processes that a run of the tool started, as pid -> command line."""
     found = {}
@@ -630,7 +641,8 @@ def main():
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--versions", nargs="+", default=VERSIONS)
     parser.add_argument("--dependencies", action="store_true")
-    parser.add_argument("--only", default="", metavar="WORD")
+    parser.add_argument("--only", action="append", default=[], metavar="WORD")
+    parser.add_argument("--jobs", type=int, default=1, help="how many broken trees at once")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     subprocess.run(["cargo", "build", "--quiet", "--package", "xtask", "--locked"], cwd=ROOT, check=True)
@@ -638,11 +650,12 @@ def main():
     version = "1.12.1"
     bad = []
     short = options.what == "short"
+    asked = options.only
     if options.what == "green":
         bad += green(options.versions, options.runs)
     if options.what == "load":
-        with busy(2 * (os.cpu_count() or 1)):
-            bad += green(options.versions, options.runs)
+        with busy(2 * (os.cpu_count() or 1)), ThreadPoolExecutor(len(options.versions)) as pool:
+            bad += sum(pool.map(lambda version: green([version], options.runs), options.versions), [])
     if short:
         # one run for all that a good tree must bear; beside busy loops it is tried by `load`
         bad += surroundings(version, {"everything at once": EVERYTHING})
@@ -651,10 +664,10 @@ def main():
     if options.what == "surroundings":
         bad += surroundings(version, {"everything at once": EVERYTHING, **SURROUNDINGS})
     if options.what in ("short", "breaks"):
-        for name, how in BREAKS.items():
-            if options.only in name and (not short or name in SHORT):
-                bad += one_break(version, name, *how, *(["--only", LOOKED_AT.get(how[1], how[1])] if short else []))
-        if not options.only:
+        names = SHORT if short else BREAKS
+        names = [name for name in BREAKS if name in names and (not asked or any(word in name for word in asked))]
+        bad += breaks(version, names, options.jobs, short)
+        if not asked:
             for (ui, api), word in UI_OF_OTHERS.items() if not short else []:
                 name = "the web UI of %s over %s" % (ui, api)
                 bad += one_break(api, name, lambda root, ui=ui: other_ui(root, ui), "ui operations", word)

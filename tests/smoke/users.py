@@ -114,6 +114,9 @@ BREAKS = {
     "code is not loaded anew": (
         insert("dagster/_core/workspace/context.py", "WorkspaceProcessContext.reload_code_location", "return"),
         "reload", "added_job"),
+    "a workspace is not loaded anew": (
+        insert("dagster/_core/workspace/context.py", "WorkspaceProcessContext.reload_workspace", "return"),
+        "dagster dev reload", "added_job"),
     "instance info raises": (insert("dagster/_cli/instance.py", "info_command"), "instance info", LUCK),
     "an older database is not migrated": (
         insert("dagster/_core/storage/runs/sqlite/sqlite_run_storage.py", "SqliteRunStorage.upgrade", "return"),
@@ -189,7 +192,7 @@ SHORT = {
 
 LAUNCHED = {
     "launch a run", "terminate a run", "failing run", "materialize an asset", "materialize a partition", "sensor",
-    "schedule", "backfill",
+    "schedule", "backfill", "automation",
 }
 
 # With these nothing may be red but what needs what is broken.

@@ -69,7 +69,7 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 52] = [
+pub const ONLY_OF_DAGSTER: [&str; 54] = [
     "migrations",
     "migrations of dagster",
     ui_operations::NAME,
@@ -122,6 +122,8 @@ pub const ONLY_OF_DAGSTER: [&str; 52] = [
     "wipe an asset",
     "reload",
     "daemon health",
+    "dagster dev reload",
+    "dagster dev reload of pair",
 ];
 
 /// What every command that smokes takes.

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::documents::Documents;
 use super::interpreter::{Python, ask};
 use super::probe::{Checked, Finding, Probe};
+use super::tree::IMITATES;
 
 pub const NAME: &str = "ui operations";
 
@@ -31,7 +32,7 @@ struct Answer {
 /// Validates every operation in the scripts below the UI's directory.
 pub fn probe(context: &Context<'_>, dir: &Path, python: &Python) -> Probe {
     if context.tree.is_imitation() {
-        return Probe::skipped(NAME, "this Dagster is an imitation");
+        return Probe::skipped(NAME, IMITATES);
     }
     Probe::run(NAME, || check(context, dir, python))
 }

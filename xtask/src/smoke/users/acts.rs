@@ -9,10 +9,6 @@ use super::super::probe::Finding;
 use super::ui::{Launched, Ui};
 use super::{asset, backfill, run, selector};
 
-// `reloadWorkspace` is not among them: with Python 3.13 a web server that has loaded a location
-// anew twice never ends (`CodeLocation.__del__` waits for a daemon thread when the interpreter is
-// finalized; seen with 1.12.1), which would say nothing of a release. Probe `reload` does it once.
-
 /// Things that are done one after the other.
 type Act = fn(&Ui<'_>) -> Result<()>;
 

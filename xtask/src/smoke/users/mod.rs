@@ -10,7 +10,7 @@ mod asset;
 mod backfill;
 mod clients;
 mod filled;
-mod location;
+pub mod location;
 mod mutations;
 mod pages;
 mod queries;
@@ -33,6 +33,7 @@ use self::run::Launch;
 use self::tick::Ticking;
 use self::wait::Wait;
 use super::context::Context;
+use super::definitions::Definitions;
 use super::documents::Documents;
 use super::probe::{Finding, Probe, checked};
 use super::report::NOT_ASKED_FOR;
@@ -359,7 +360,7 @@ fn wipe_an_asset(users: &Users<'_>, _: &Wait<'_>) -> Result<String> {
 }
 
 fn reload(users: &Users<'_>, _: &Wait<'_>) -> Result<String> {
-    location::reload(users.server)?;
+    location::reload(users.server, Definitions::Users)?;
     Ok("a job that was added is there".to_owned())
 }
 

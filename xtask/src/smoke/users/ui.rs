@@ -12,8 +12,8 @@ use super::super::probe::Finding;
 use super::super::server::Server;
 use super::queries::text_of;
 
-/// What other probes of users send, with texts of their own.
-const ELSEWHERE: [&str; 2] = ["terminateRuns", "reloadRepositoryLocation"];
+/// What other probes send, with texts of their own.
+const ELSEWHERE: [&str; 3] = ["terminateRuns", "reloadRepositoryLocation", "reloadWorkspace"];
 
 /// What is there that can be changed.
 pub struct Subjects<'a> {
