@@ -157,6 +157,10 @@ BREAKS = {
     "a mutation of the web UI raises": (insert(BACKFILLS, "resume_partition_backfill"), "ui mutations", LUCK),
     "resuming a backfill does nothing": (
         replace(BACKFILLS, r"instance\.update_backfill\(backfill\.with_status\(BulkActionStatus\.REQUESTED\)\)", "instance"), "ui mutations", "backfill that goes on: expected `REQUESTED`"),
+    "a sensor that is turned off goes on": (
+        insert("dagster/_core/instance/methods/scheduling_methods.py", "stop_sensor",
+               "return self.get_instigator_state(instigator_origin_id, selector_id)"), "ui mutations",
+        "status of `counting`: expected `STOPPED`"),
     "a run that is deleted stays": (
         insert("dagster/_core/instance/instance.py", "DagsterInstance.delete_run", "return"), "ui mutations",
         "run that was deleted"),
