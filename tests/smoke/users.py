@@ -196,14 +196,14 @@ SHORT = {
 
 LAUNCHED = {
     "launch a run", "terminate a run", "failing run", "materialize an asset", "materialize a partition", "sensor",
-    "schedule", "backfill", "automation",
+    "schedule", "backfill", "automation", "daemon health",
 }
 
 # With these nothing may be red but what needs what is broken.
 ALONE = {
     **{name: {probe} for name, (_, probe, _) in BREAKS.items()},
     "no run can be launched": LAUNCHED,
-    "runs stay in their queue": LAUNCHED | {"daemon health"},
+    "runs stay in their queue": LAUNCHED,
     "every mutation raises": LAUNCHED | {"reload"},
     # what the daemon meets, the web UI shows
     "sensors raise": {"sensor", "ui queries", "daemon health"},

@@ -56,7 +56,7 @@ const STEPS: [Step; 20] = [
     ("schedule", None, schedule),
     ("backfill", None, see_backfill),
     ("automation", None, automation),
-    ("run status sensor", None, run_status_sensor),
+    ("run status sensor", Some("launch a run"), run_status_sensor),
     ("run retry", Some("failing run"), run_retry),
     ("ui queries", Some("failing run"), ui_queries),
     (BROWSER, Some("launch a run"), in_a_browser),
