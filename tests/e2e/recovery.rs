@@ -81,6 +81,30 @@ fn a_hook_that_edits_what_is_committed() {
     goes_on(&scene, &RELEASE, "main");
 }
 
+/// A hook that edits the file, or what is committed as well; and the tool is killed when git has
+/// made the commit.
+#[test]
+fn a_hook_that_edits_and_a_kill() {
+    for (add, is_committed) in [("", false), ("; git add $file", true)] {
+        let scene = Scene::new();
+        scene.hook("pre-commit", &format!("file={FILE}; echo '# formatted' >>$file{add}"));
+        let script = "case $1 in commit) @REAL@ \"$@\"; kill -9 $PPID; exit; esac; \
+                      exec @REAL@ \"$@\"";
+        replace(&scene, "git", script);
+        let ran = scene.run(&RELEASE);
+        assert_eq!(ran.status, -1, "{}", ran.block());
+        fs::remove_file(scene.clone_path(".git/hooks/pre-commit")).unwrap();
+        fs::remove_file(scene.path("bin/git")).unwrap();
+        if !is_committed {
+            let ran = scene.run(&RELEASE);
+            ran.expect_status(1);
+            assert!(ran.stderr.contains(&format!("\n  {FILE}\n")), "{}", ran.block());
+            scene.git(&["restore", FILE]);
+        }
+        goes_on(&scene, &RELEASE, "main");
+    }
+}
+
 #[test]
 fn a_commit_that_is_made_and_fails() {
     let scene = Scene::new();

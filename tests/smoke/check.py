@@ -8,6 +8,7 @@ left behind when it is killed.
     tests/smoke/check.py breaks --only WORD     # those with a word in their name; may be given more than once
     tests/smoke/check.py kills --runs 50
     tests/smoke/check.py load --runs 10         # versions side by side, and busy loops: two for each core
+    tests/smoke/check.py late                   # trees of which one thing is slow: all pass
     tests/smoke/check.py answers --runs 2       # writes down which fields of the API have something in all versions
     tests/smoke/check.py surroundings           # few files, odd locales, time zones and paths
 
@@ -160,6 +161,21 @@ def green(versions, runs):
         print("green %-8s %d of %d runs, %d probes, median %.1f s, worst %.1f s" % (
             version, runs - red, runs, len(probes), statistics.median(times), max(times)), flush=True)
     return bad
+
+
+def late(version, names, jobs):
+    """Trees that are good, though something in them is slow."""
+    def one(name):
+        with copy_of(version) as root:
+            users.LATE[name](root)
+            start = time.monotonic()
+            status, _, said = finish(smoke(root, version))
+            took = time.monotonic() - start
+        print("%s late: %-34s %5.1f s" % ("RED  " if status else "green", name, took), flush=True)
+        return ["late: %s: status %s\n%s" % (name, status, shown(said))] if status else []
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return sum(pool.map(one, names), [])
 
 
 # It ends with this program, however that ends.
@@ -471,8 +487,10 @@ def one_break(version, name, change, probe, word, *arguments):
         others = set(found) - ONLY.get(name, set(found))
         words = [word] if isinstance(word, str) else word
         if status == 1 and all(word in found.get(probe, "") for word in words) and not others:
-            print("red   %-42s %5.1f s  %s: %s" % (
-                name, time.monotonic() - start, probe, found[probe][:200].replace("\n", " ")), flush=True)
+            beside = sorted(set(found) - {probe})
+            print("red   %-42s %5.1f s  %s%s: %s" % (
+                name, time.monotonic() - start, probe, " (beside: %s)" % ", ".join(beside) if beside else "",
+                found[probe][:200].replace("\n", " ")), flush=True)
             return []
         problem = "NOT FOUND %s: status %s, expected `%s` of probe `%s`, found %s\n%s" % (
             name, status, word, probe, found, shown(said))
@@ -636,7 +654,7 @@ def answers(versions, runs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    everything = ["short", "green", "breaks", "kills", "load", "surroundings", "answers"]
+    everything = ["short", "green", "breaks", "kills", "load", "late", "surroundings", "answers"]
     parser.add_argument("what", nargs="?", choices=everything, default="short")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--versions", nargs="+", default=VERSIONS)
@@ -659,6 +677,9 @@ def main():
     if short:
         # one run for all that a good tree must bear; beside busy loops it is tried by `load`
         bad += surroundings(version, {"everything at once": EVERYTHING})
+    if options.what == "late":
+        names = [name for name in users.LATE if not asked or any(word in name for word in asked)]
+        bad += late(version, names, options.jobs)
     if options.what == "answers":
         bad += answers(options.versions, options.runs)
     if options.what == "surroundings":

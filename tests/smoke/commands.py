@@ -71,6 +71,27 @@ BREAKS = {
         insert("dagster/_cli/schedule.py", "execute_start_command", "return"), "schedule start", "RUNNING"),
     "sensor stop does nothing": (
         insert("dagster/_cli/sensor.py", "execute_stop_command", "return"), "sensor start", "status after `stop`"),
+    "schedule restart does nothing": (
+        insert("dagster/_cli/schedule.py", "execute_restart_command", "return"), "schedule restart",
+        "Restarted schedule every_minute"),
+    "schedules are not wiped": (
+        insert("dagster/_core/storage/schedules/sql_schedule_storage.py", "SqlScheduleStorage.wipe", "return"),
+        "schedule restart", "after `dagster schedule wipe`"),
+    "schedule debug raises": (insert("dagster/_cli/schedule.py", "execute_debug_command"), "schedule restart", LUCK),
+    "heartbeats are not wiped": (
+        insert("dagster/_core/storage/runs/sql_run_storage.py", "SqlRunStorage.wipe_daemon_heartbeats", "return"),
+        "daemon heartbeats", "after `dagster-daemon wipe`"),
+    "heartbeats cannot be listed": (
+        insert("dagster/_daemon/cli/__init__.py", "debug_heartbeat_dump_command"), "daemon heartbeats", LUCK),
+    "caches are not wiped": (
+        insert("dagster/_core/storage/event_log/sql_event_log.py", "SqlEventLogStorage.wipe_asset_cached_status",
+               "return"), "asset wipe-partitions-status-cache", "[[0]]"),
+    "runs stay with a former repository": (
+        insert("dagster/_core/storage/runs/sql_run_storage.py", "SqlRunStorage.replace_job_origin", "return"),
+        "run migrate-repository", "[[1,0]]"),
+    "a code location is not scaffolded": (
+        insert("dagster/_cli/project.py", "scaffold_code_location_command", "return"), "project scaffold",
+        "my-location/my_location/definitions.py"),
     "run delete does nothing": (
         insert("dagster/_cli/run.py", "run_delete_command", "return"), "run delete", "after `dagster run delete`"),
     "instance reindex does nothing": (

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use super::budget::COMMAND;
@@ -46,13 +46,14 @@ impl<'a> Daemon<'a> {
         Ok(alive)
     }
 
-    /// Ends it and starts it again.
+    /// Ends it and starts it again, whatever is wrong with how it ended: others wait for it.
     pub fn restart(&self) -> Result<()> {
-        if let Err(findings) = self.end()? {
-            findings.into_iter().next().map_or(Ok(()), Err)?;
-        }
+        let ended = self.end()?;
         self.process.replace(Some(self.run()?));
-        Ok(())
+        ended
+            .err()
+            .and_then(|findings| findings.into_iter().next())
+            .map_or(Ok(()), |one| bail!(one))
     }
 
     pub fn is_running(&self) -> bool {

@@ -69,7 +69,7 @@ use crate::ui;
 
 /// The probes that only Dagster itself can answer. An imitation that says what it is skips them,
 /// and whoever has it tested must allow that by these names.
-pub const ONLY_OF_DAGSTER: [&str; 54] = [
+pub const ONLY_OF_DAGSTER: [&str; 58] = [
     "migrations",
     "migrations of dagster",
     ui_operations::NAME,
@@ -94,9 +94,13 @@ pub const ONLY_OF_DAGSTER: [&str; 54] = [
     "debug import",
     "asset wipe",
     "asset materialize --partition",
+    "asset wipe-partitions-status-cache",
     "job launch",
+    "run migrate-repository",
     "schedule start",
     "sensor start",
+    "schedule restart",
+    "daemon heartbeats",
     "run delete",
     "instance migrate",
     "instance reindex",

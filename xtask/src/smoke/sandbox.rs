@@ -294,9 +294,11 @@ fn last_words(text: &str) -> Option<&str> {
     last_error(text).or_else(|| last_line(text))
 }
 
-/// The last error of Python's among the last lines.
+/// The last error of Python's among the last lines. The commands' own `Error: words` says less:
+/// that something failed.
 fn last_error(text: &str) -> Option<&str> {
-    text.lines().rev().take(LAST).map(str::trim).find(|line| is_error(line))
+    let errors = || text.lines().rev().take(LAST).map(str::trim).filter(|line| is_error(line));
+    errors().find(|line| !line.starts_with("Error: ")).or_else(|| errors().next())
 }
 
 /// Does a line read `SomeError: words`, with the module before it or not?
@@ -335,6 +337,8 @@ mod tests {
             ),
             ("AError: 1\nBError: 2\n(Background: x)\n", "BError: 2"),
             ("no Error: 1\nError:\nthe end\n", "the end"),
+            ("x.OneError: 1\nError: Job failed.\n", "x.OneError: 1"),
+            ("Usage: x\nError: No such command.\nthe end\n", "Error: No such command."),
         ] {
             assert_eq!(last_words(text), Some(expected), "{text}");
         }

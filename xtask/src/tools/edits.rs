@@ -118,9 +118,17 @@ impl Edits {
         for path in edits.paths() {
             remove_if_there(&new_name(&checkout.root.join(path)))?;
         }
-        if edits.are_committed_otherwise(&git, &head, &subject)? {
-            ui::warning("an earlier run was interrupted, and a hook had changed its commit");
-            moves::move_to(&git, &head)?;
+        match edits.commit(&git, &head, &subject)? {
+            Commit::None => {}
+            Commit::AsWritten => {
+                // What differs from it now is an edit like any other.
+                edits.keep()?;
+                return Ok(false);
+            }
+            Commit::Otherwise => {
+                ui::warning("an earlier run was interrupted, and a hook had changed its commit");
+                moves::move_to(&git, &head)?;
+            }
         }
         if edits.are_in_git()? {
             // Killed before the first file or after the commit, or put back by hand.
@@ -145,22 +153,21 @@ impl Edits {
         Ok(true)
     }
 
-    /// Is the last commit that of the run that was killed, and has a hook of git's put something
-    /// else than the edits into it? Nobody has tested that.
-    fn are_committed_otherwise(&self, git: &Git<'_>, head: &str, subject: &str) -> Result<bool> {
+    /// Is the last commit that of the run that was killed?
+    fn commit(&self, git: &Git<'_>, head: &str, subject: &str) -> Result<Commit> {
         let is_next = !head.is_empty()
             && git.commit_of("HEAD")? != head
             && git.subject("HEAD")? == subject
             && git.commit_of("HEAD^")? == head;
         if !is_next {
-            return Ok(false);
+            return Ok(Commit::None);
         }
         for Entry { path, after, .. } in &self.entries {
             if git.file_in("HEAD", path)?.trim_end() != after.trim_end() {
-                return Ok(true);
+                return Ok(Commit::Otherwise);
             }
         }
-        Ok(false)
+        Ok(Commit::AsWritten)
     }
 
     fn paths(&self) -> Vec<&str> {
@@ -203,6 +210,14 @@ impl Edits {
     fn leave(mut self) {
         self.entries.clear();
     }
+}
+
+/// What became of the commit that the edits are for.
+enum Commit {
+    None,
+    AsWritten,
+    /// A hook of git's put something else into it. Nobody has tested that.
+    Otherwise,
 }
 
 /// What a file is now.

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use super::super::definitions::Definitions;
 use super::super::probe::Finding;
 use super::home::Home;
-use super::said::{EXPORT, OLDER, Revision, args, check_said, check_schema, served};
-use super::{effects, migrated, previews};
+use super::said::{EXPORT, OLDER, Revision, args, check_has, check_said, check_schema, served};
+use super::{effects, migrated, previews, upkeep};
 
 const PROJECT: &str = "my-project";
+const LOCATION: &str = "my-location";
 const WORKSPACE: &str = "workspace.yaml";
 /// The names of its code locations.
 const LOCATIONS: [&str; 3] = ["of_a_file", "of_a_module", "of_a_package"];
@@ -21,7 +22,7 @@ const GZIP: &[u8] = b"\x1f\x8b";
 /// A probe: its name, what it runs, and how it looks at what came of that.
 pub type Step = (&'static str, fn(&Home) -> Vec<Value>, fn(&Home, &[String]) -> Result<String>);
 
-pub const STEPS: [Step; 27] = [
+pub const STEPS: [Step; 31] = [
     ("instance info", |_| vec![args(&["instance", "info"])], check_info),
     ("run list", |_| vec![args(&["run", "list"])], check_runs),
     ("debug export", |home| vec![args(&["debug", "export", &home.run, EXPORT])], check_export),
@@ -43,11 +44,15 @@ pub const STEPS: [Step; 27] = [
     ("debug import", effects::import, effects::check_import),
     ("asset wipe", effects::wipe, effects::check_wipe),
     ("asset materialize --partition", effects::materialize, effects::check_materialize),
+    ("asset wipe-partitions-status-cache", upkeep::cache, upkeep::check_cache),
     ("job launch", effects::launch, effects::check_launch),
+    ("run migrate-repository", upkeep::moved, upkeep::check_moved),
     ("job backfill", effects::backfill, effects::check_backfill),
     ("schedule start", effects::schedule, effects::check_instigator),
     ("sensor start", effects::sensor, effects::check_instigator),
     ("sensor cursor", effects::cursor, effects::check_cursor),
+    ("schedule restart", upkeep::schedules, upkeep::check_schedules),
+    ("daemon heartbeats", upkeep::heartbeats, upkeep::check_heartbeats),
     ("instance concurrency", effects::limit, effects::check_limit),
     ("run delete", effects::delete, effects::check_delete),
     ("run wipe", effects::wipe_runs, effects::check_wiped_runs),
@@ -88,7 +93,12 @@ fn databases() -> Value {
 fn scaffold(home: &Home) -> Vec<Value> {
     let mut validate = args(&["definitions", "validate"]);
     validate["cwd"] = json!(home.sandbox.path(PROJECT));
-    vec![args(&["project", "scaffold", "--name", PROJECT]), validate]
+    vec![
+        args(&["project", "scaffold", "--name", PROJECT]),
+        validate,
+        args(&["project", "scaffold-code-location", "--name", LOCATION]),
+        args(&["project", "list-examples"]),
+    ]
 }
 
 fn materialize_without_home() -> Value {
@@ -120,13 +130,15 @@ fn check_export(home: &Home, _: &[String]) -> Result<String> {
 }
 
 fn check_project(home: &Home, said: &[String]) -> Result<String> {
-    for file in ["pyproject.toml", "my_project/definitions.py", "my_project_tests/__init__.py"] {
-        let file = format!("{PROJECT}/{file}");
+    let files = ["pyproject.toml", "my_project/definitions.py", "my_project_tests/__init__.py"];
+    let of_location = format!("{LOCATION}/my_location/definitions.py");
+    for file in files.map(|file| format!("{PROJECT}/{file}")).into_iter().chain([of_location]) {
         if !home.sandbox.path(&file).is_file() {
             bail!(Finding::new("`dagster project scaffold`", format!("`{file}`"), "no such file"));
         }
     }
     check_valid("definitions validate", &said[1], "my_project")?;
+    check_has("project list-examples", &said[3], "* quickstart_")?;
     Ok(format!("`{PROJECT}`, which loads"))
 }
 

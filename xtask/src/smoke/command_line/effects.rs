@@ -12,9 +12,9 @@ use super::said::{EXPORT, args, check_has, served};
 
 /// The other home.
 const ELSEWHERE: &str = "elsewhere";
-const RUNS: &str = "history/runs.db";
-const EVENTS: &str = "history/runs/index.db";
-const SCHEDULES: &str = "schedules/schedules.db";
+pub const RUNS: &str = "history/runs.db";
+pub const EVENTS: &str = "history/runs/index.db";
+pub const SCHEDULES: &str = "schedules/schedules.db";
 
 const OF_ANSWER: &str = r#"SELECT count(*) > 0 FROM event_logs WHERE asset_key = '["answer"]'"#;
 const OF_PAINT: &str = r#"SELECT "partition" FROM event_logs WHERE asset_key = '["paint"]'
@@ -29,12 +29,13 @@ pub fn prepare(home: &Home) -> Result<()> {
 }
 
 /// The same in the other home.
-fn elsewhere(home: &Home, mut step: Value) -> Value {
+pub fn elsewhere(home: &Home, mut step: Value) -> Value {
     step["home"] = json!(home.sandbox.path(ELSEWHERE));
     step
 }
 
-fn sql(database: &str, statements: &[&str]) -> Value {
+/// A step that asks a database of a home: the rows of the last statement.
+pub fn sql(database: &str, statements: &[&str]) -> Value {
     json!({ "sql": statements, "database": database })
 }
 
@@ -45,7 +46,7 @@ fn rows(said: &str) -> Result<Value> {
 }
 
 /// Checks the rows that were asked for.
-fn check_rows(what: &str, said: &str, expected: &Value) -> Result<()> {
+pub fn check_rows(what: &str, said: &str, expected: &Value) -> Result<()> {
     let found = rows(said)?;
     if found == *expected {
         return Ok(());

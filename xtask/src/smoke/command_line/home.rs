@@ -63,7 +63,11 @@ impl Home {
         let mut said = Vec::new();
         for (at, command) in commands.iter().enumerate() {
             let what = match command["args"].as_array() {
-                Some(args) => format!("`dagster {} {}`", words(&args[0]), words(&args[1])),
+                Some(args) => {
+                    let program = command["command"].as_str().unwrap_or("dagster");
+                    let args = args.iter().take(2).map(words).collect::<Vec<_>>().join(" ");
+                    format!("`{program} {args}`")
+                }
                 None if command["older"].is_string() => "undoing migrations".to_owned(),
                 None => "asking the databases".to_owned(),
             };

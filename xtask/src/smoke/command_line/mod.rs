@@ -12,6 +12,7 @@ mod home;
 mod migrated;
 mod previews;
 mod said;
+mod upkeep;
 
 use std::time::Duration;
 

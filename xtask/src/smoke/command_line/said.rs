@@ -28,6 +28,18 @@ pub fn args(words: &[&str]) -> Value {
     json!({ "args": words })
 }
 
+/// What is typed into a command.
+pub fn answered(mut step: Value, text: &str) -> Value {
+    step["input"] = json!(text);
+    step
+}
+
+/// The words for another command of the same package.
+pub fn with(mut step: Value, command: &str) -> Value {
+    step["command"] = json!(command);
+    step
+}
+
 /// A server of the users' definitions, which goes on until all commands are done.
 pub fn code_server(home: &Home) -> Value {
     let socket = home.sandbox.socket(SOCKET);

@@ -1,8 +1,8 @@
 """Runs `dagster` once for each step of `steps.json`, one after the other, in forks of one interpreter that
 has imported it: starting that is most of what such a command costs.
 
-A step: `log`, where its stdout and stderr go (`LOG.out` and `LOG.err`), `args`, the command's, `unset`, a
-variable that it does not get, `home`, its `$DAGSTER_HOME` if that is another one, and `cwd`, the directory that it
+A step: `log`, where its stdout and stderr go (`LOG.out` and `LOG.err`), `args`, the command's, `command`, if that
+is another one, `input`, what is typed into it, `unset`, a variable that it does not get, `home`, its `$DAGSTER_HOME` if that is another one, and `cwd`, the directory that it
 runs in, if that is. One with `socket` goes on, as a server, until all others are done: it is done itself when it
 listens there. One with `sql`, statements, prints the rows of the last of them, in a `database` of its home. One
 with `older`, a revision of Alembic's, makes the databases of `$DAGSTER_HOME` those that a Dagster of that time had made, with a backfill of then, and says which revisions were undone; one
@@ -23,11 +23,18 @@ import traceback
 from importlib.metadata import distribution
 from urllib.parse import quote
 
-(main,) = [
-    entry.load()
-    for entry in distribution("dagster").entry_points
-    if (entry.group, entry.name) == ("console_scripts", "dagster")
-]
+
+
+def command(name):
+    (main,) = [
+        entry.load()
+        for entry in distribution("dagster").entry_points
+        if (entry.group, entry.name) == ("console_scripts", name)
+    ]
+    return main
+
+
+command("dagster")
 
 # What almost every command imports. One that cannot says so itself.
 for name in ("event_log.sqlite.sqlite_event_log", "runs.sqlite.sqlite_run_storage", "schedules.sqlite.sqlite_schedule_storage"):
@@ -162,6 +169,11 @@ def run(step):
     for stream, suffix in [(1, ".out"), (2, ".err")]:
         file = os.open(step["log"] + suffix, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(file, stream)
+    if "input" in step:
+        there, here = os.pipe()
+        os.write(here, (step["input"] + "\n").encode())
+        os.close(here)
+        os.dup2(there, 0)
     try:
         os.environ.pop(step.get("unset", ""), None)
         os.environ.update({"DAGSTER_HOME": step["home"]} if "home" in step else {})
@@ -173,8 +185,9 @@ def run(step):
         elif "databases" in step:
             print(json.dumps(databases(os.environ["DAGSTER_HOME"])))
         else:
-            sys.argv = ["dagster", *step["args"]]
-            sys.exit(main())
+            name = step.get("command", "dagster")
+            sys.argv = [name, *step["args"]]
+            sys.exit(command(name)())
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except BaseException:

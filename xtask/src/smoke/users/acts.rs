@@ -4,7 +4,7 @@
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::super::api::{ask, words};
+use super::super::api::words;
 use super::super::probe::Finding;
 use super::ui::{Launched, Ui};
 use super::{asset, backfill, run, selector};
@@ -194,10 +194,8 @@ fn backfills(ui: &Ui<'_>) -> Result<()> {
         let id = &launched["backfillId"];
         cancel(ui, id)?;
         let resume = ("resumePartitionBackfill", "ResumeBackfillSuccess");
-        tell(ui, resume, &json!({ "backfillId": id }), &|| {
-            let pointer = (BACKFILL, "/partitionBackfillOrError/status");
-            ui.see("backfill that goes on", pointer, &json!({ "id": id }), &json!("REQUESTED"))
-        })?;
+        let goes_on = backfill_is("backfill that goes on", id, &["REQUESTED"]);
+        tell(ui, resume, &json!({ "backfillId": id }), &goes_on)?;
         cancel(ui, id)?;
     }
     let params = json!({ "parentRunId": ui.subjects.backfill, "strategy": "ALL_STEPS" });
@@ -210,16 +208,14 @@ fn backfills(ui: &Ui<'_>) -> Result<()> {
 
 fn cancel(ui: &Ui<'_>, id: &Value) -> Result<()> {
     let cancel = ("cancelPartitionBackfill", "CancelBackfillSuccess");
-    tell(ui, cancel, &json!({ "backfillId": id }), &|| {
-        let what = "backfill that was canceled";
-        let data = ask(ui.server, what, BACKFILL, &json!({ "id": id }))?;
-        let status = words(&data["partitionBackfillOrError"]["status"]);
-        if ["CANCELING", "CANCELED"].contains(&status.as_str()) {
-            return Ok(());
-        }
-        bail!(Finding::new(what, "`CANCELING`", format!("`{status}`")))
-    })?;
+    let is_canceled = backfill_is("backfill that was canceled", id, &["CANCELING", "CANCELED"]);
+    tell(ui, cancel, &json!({ "backfillId": id }), &is_canceled)?;
     Ok(())
+}
+
+fn backfill_is(what: &str, id: &Value, expected: &'static [&'static str]) -> State {
+    let pointer = (BACKFILL, "/partitionBackfillOrError/status");
+    State { what: what.to_owned(), pointer, variables: json!({ "id": id }), expected }
 }
 
 fn schedule(ui: &Ui<'_>) -> Result<()> {
@@ -247,10 +243,8 @@ fn sensor(ui: &Ui<'_>) -> Result<()> {
         ("resetSensor", "Sensor"),
     ];
     switched(ui, name, told, "sensorState", &mut values)?;
-    tell(ui, ("setSensorCursor", "Sensor"), &values, &|| {
-        let variables = json!({ "selector": selector::of(json!({ "name": name })) });
-        ui.see("cursor of a sensor", (STATE, CURSOR), &variables, &json!("41"))
-    })?;
+    let is_set = instigator_is("cursor of a sensor".to_owned(), name, CURSOR, &["41"]);
+    tell(ui, ("setSensorCursor", "Sensor"), &values, &is_set)?;
     evaluated(ui, "sensorDryRun", &values)
 }
 
@@ -263,8 +257,8 @@ fn switched(
     state: &str,
     values: &mut Value,
 ) -> Result<()> {
-    let is_on = || see_status(ui, name, "RUNNING");
-    let is_off = || see_status(ui, name, "STOPPED");
+    let status = |expected| instigator_is(format!("status of `{name}`"), name, STATUS, expected);
+    let (is_on, is_off) = (status(&["RUNNING"]), status(&["STOPPED"]));
     let Some(started) = tell(ui, start, values, &is_on)? else { return Ok(()) };
     values["id"] = started[state]["id"].clone();
     tell(ui, stop, values, &is_off)?;
@@ -276,29 +270,45 @@ fn switched(
 /// How often something is told before it counts as not done.
 const TIMES: usize = 3;
 
+/// What a mutation leads to: what a query then finds, one of several texts.
+struct State {
+    what: String,
+    pointer: (&'static str, &'static str),
+    variables: Value,
+    expected: &'static [&'static str],
+}
+
 /// Sends a mutation and sees what came of it. What the daemon writes at the end of a tick or a
 /// round is what it read before, the status included, whatever was told in between
-/// (`SensorLaunchContext._write`; seen once in 60 runs).
+/// (`SensorLaunchContext._write`; seen once in 60 runs): another state is told once more. An error
+/// is one at once.
 fn tell(
     ui: &Ui<'_>,
     (field, kind): (&'static str, &str),
     values: &Value,
-    see: &dyn Fn() -> Result<()>,
+    state: &State,
 ) -> Result<Option<Value>> {
-    let mut times = 1;
-    loop {
+    let mut found = String::new();
+    for _ in 0..TIMES {
         let Some(value) = ui.send(field, kind, values)? else { return Ok(None) };
-        match see() {
-            Err(error) if times == TIMES => return Err(error),
-            Err(_) => times += 1,
-            Ok(()) => return Ok(Some(value)),
+        found = words(&ui.look(&state.what, state.pointer, &state.variables)?);
+        if state.expected.contains(&found.as_str()) {
+            return Ok(Some(value));
         }
     }
+    let expected = format!("`{}`", state.expected.join("` or `"));
+    bail!(Finding::new(state.what.clone(), expected, format!("`{found}`")))
 }
 
-fn see_status(ui: &Ui<'_>, name: &str, status: &str) -> Result<()> {
+/// A schedule's or a sensor's state.
+fn instigator_is(
+    what: String,
+    name: &str,
+    pointer: &'static str,
+    expected: &'static [&'static str],
+) -> State {
     let variables = json!({ "selector": selector::of(json!({ "name": name })) });
-    ui.see(&format!("status of `{name}`"), (STATE, STATUS), &variables, &json!(status))
+    State { what, pointer: (STATE, pointer), variables, expected }
 }
 
 /// Has a schedule or a sensor evaluated; it asks for a run with a tag.

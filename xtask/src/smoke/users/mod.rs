@@ -123,6 +123,10 @@ impl<'a> Users<'a> {
         let launch = |what: &Launch<'_>| asked("a run", run::launch(server, what));
         let backfill = |params: &Value| asked("a backfill", backfill::launch(server, params));
         let schedule = SCHEDULE.start(server).and_then(|id| tick::turn_back(server).map(|()| id));
+        // Its own probe says what is wrong with it. Where the daemon's first look at it comes after
+        // two other sensors have a state, and this one has none, that look fails: it makes one from
+        // each of theirs (`_copy_default_auto_materialize_sensor_states`).
+        let _ = AUTOMATION.start(server);
         Self {
             context,
             part,
@@ -156,9 +160,8 @@ impl<'a> Users<'a> {
 
     /// Waits for everything that was asked for, and does what is left to do. The daemon runs.
     pub fn probes(&self) -> Vec<Probe> {
-        // These go on while others are waited for; their own probes say what is wrong with them.
+        // It goes on while others are waited for; its own probe says what is wrong with it.
         let _ = self.full_shelf();
-        let _ = AUTOMATION.start(self.server);
         let wait = Wait::start(self.server);
         let mut probes: Vec<Probe> = Vec::new();
         let is_asked_for = |name: &str| self.context.is_asked_for(name);
@@ -297,9 +300,9 @@ fn see_backfill(users: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
     Ok(format!("{count} partitions and one of a job, by a daemon that was restarted"))
 }
 
-/// An asset whose condition says that it is wanted is materialized.
+/// An asset whose condition says that it is wanted is materialized. That may begin only now.
 fn automation(_: &Users<'_>, wait: &Wait<'_>) -> Result<String> {
-    AUTOMATION.check_again(wait)?;
+    AUTOMATION.check_again(&Wait::start(wait.server))?;
     Ok("asset `wanted` is materialized".to_owned())
 }
 

@@ -91,17 +91,27 @@ impl Ui<'_> {
     pub fn see(
         &self,
         what: &str,
-        (query, pointer): (&str, &str),
+        pointer: (&str, &str),
         variables: &Value,
         expected: &Value,
     ) -> Result<()> {
-        let data = ask(self.server, what, query, variables)?;
-        let found = data.pointer(pointer).unwrap_or(&Value::Null);
-        if found == expected {
+        let found = self.look(what, pointer, variables)?;
+        if found == *expected {
             return Ok(());
         }
         let say = |value: &Value| format!("`{}`", words(value));
-        bail!(Finding::new(what, say(expected), say(found)))
+        bail!(Finding::new(what, say(expected), say(&found)))
+    }
+
+    /// What a query finds at a place of its answer, null where there is nothing.
+    pub fn look(
+        &self,
+        what: &str,
+        (query, pointer): (&str, &str),
+        variables: &Value,
+    ) -> Result<Value> {
+        let data = ask(self.server, what, query, variables)?;
+        Ok(data.pointer(pointer).cloned().unwrap_or(Value::Null))
     }
 
     /// What was sent, and what was not.
