@@ -98,7 +98,8 @@ fn a_hook_that_edits_and_a_kill() {
         if !is_committed {
             let ran = scene.run(&RELEASE);
             ran.expect_status(1);
-            assert!(ran.stderr.contains(&format!("\n  {FILE}\n")), "{}", ran.block());
+            let error = format!("expected a clean checkout, found changes in `{FILE}`\n");
+            assert!(ran.stderr.contains(&error), "{}", ran.block());
             scene.git(&["restore", FILE]);
         }
         goes_on(&scene, &RELEASE, "main");
