@@ -106,6 +106,19 @@ fn a_hook_that_edits_and_a_kill() {
     }
 }
 
+/// git writes its index last: what is staged then is the way back.
+#[test]
+fn a_commit_that_is_made_and_an_index_that_is_not() {
+    let scene = Scene::new();
+    let script = "case $1 in commit) @REAL@ \"$@\"; @REAL@ read-tree HEAD^; kill -9 $PPID; exit; \
+                  esac; exec @REAL@ \"$@\"";
+    replace(&scene, "git", script);
+    let ran = scene.run(&RELEASE);
+    assert_eq!(ran.status, -1, "{}", ran.block());
+    fs::remove_file(scene.path("bin/git")).unwrap();
+    goes_on(&scene, &RELEASE, "main");
+}
+
 #[test]
 fn a_commit_that_is_made_and_fails() {
     let scene = Scene::new();
@@ -139,6 +152,57 @@ fn a_way_back_that_is_lost() {
     );
     fs::write(&away, r#"{"home":"gone","branch":"release/1.9","made":false}"#).unwrap();
     scene.git(&["switch", "--quiet", "main"]);
+    goes_on(&scene, &RELEASE, "main");
+}
+
+/// What somebody's shell, or a git that runs this tool (a hook, an alias, `rebase --exec`), tells
+/// every git: it is not meant for this one.
+#[test]
+fn variables_of_git_that_mean_something_else() {
+    let scene = Scene::new();
+    let other = scene.path("other");
+    fs::create_dir(&other).unwrap();
+    scene.git(&["init", "--quiet", &other.display().to_string()]);
+    let in_other = |name: &str| other.join(".git").join(name);
+    for (name, value) in [
+        ("GIT_TRACE", "1".into()),
+        ("GIT_TRACE2_PERF", "2".into()),
+        ("GIT_CURL_VERBOSE", "1".into()),
+        ("GIT_DIR", other.join(".git")),
+        ("GIT_WORK_TREE", other.clone()),
+        ("GIT_INDEX_FILE", in_other("index")),
+        ("GIT_OBJECT_DIRECTORY", in_other("objects")),
+        ("GIT_NAMESPACE", "another".into()),
+        ("GIT_LITERAL_PATHSPECS", "1".into()),
+        ("GIT_NOGLOB_PATHSPECS", "1".into()),
+    ] {
+        let output = scene.xtask(&["release", "1.12.2", "--dry-run"]).env(name, value).output();
+        let said = output.unwrap();
+        let stderr = String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.success() && !stderr.contains("trace"), "{name}: {stderr}");
+    }
+    let mut command = scene.xtask(&RELEASE);
+    command.env("GIT_DIR", other.join(".git")).env("GIT_TRACE", "1").env("GIT_PREFIX", "nix/");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    goes_on(&scene, &RELEASE, "main");
+}
+
+/// What is in the place of this tool's own files is told, and how to go on; nothing is touched.
+#[test]
+fn directories_in_place_of_journals() {
+    let scene = Scene::new();
+    let before = scene.state();
+    for name in ["xtask-running.json", "xtask-away.json", "xtask-edits.json", "xtask-moving.json"] {
+        let path = scene.clone_path(".git").join(name);
+        fs::create_dir(&path).unwrap();
+        let ran = scene.run(&RELEASE);
+        ran.expect_status(1);
+        let hint = format!(".git/{name}`, and move it away\n");
+        assert!(ran.stderr.ends_with(&hint), "{}", ran.block());
+        assert_eq!(scene.state(), before);
+        fs::remove_dir(&path).unwrap();
+    }
     goes_on(&scene, &RELEASE, "main");
 }
 

@@ -233,6 +233,8 @@ ALONE = {
     "backfills raise": {"backfill", "ui queries", "ui mutations", "daemon health"},
     "conditions of assets raise": {"automation", "ui queries", "daemon health"},
     "failed runs are not tried again": {"run retry", "ui queries", "daemon health"},
+    "wiping leaves all there": {"wipe an asset", "ui mutations"},
+    "what steps print is lost": {"captured logs", "ui queries", "clients"},
     # a retry is one, too
     "a run is never executed again": {"ui mutations", "run retry", "ui queries"},
     "a daemon raises that nobody waits for": {"daemon health", "ui queries"},

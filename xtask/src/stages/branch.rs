@@ -4,16 +4,16 @@
 //! Before it is, git's own directory gets a file that says where the checkout came from. One that
 //! is found later was left by a run that was killed, and [`There::recover`] goes back.
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::tools::git::BranchAt;
+use crate::tools::journal;
 use crate::ui;
 
 const FILE: &str = "xtask-away.json";
@@ -107,10 +107,7 @@ impl<'a> There<'a> {
     /// Goes back to where a run that was killed came from.
     pub fn recover(checkout: &Checkout) -> Result<()> {
         let file = Away::file(checkout)?;
-        let text = match std::fs::read(&file) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            text => text.with_context(|| format!("failed to read `{}`", file.display()))?,
-        };
+        let Some(text) = journal::read(&file)? else { return Ok(()) };
         let Ok(away) = serde_json::from_slice::<Away>(&text) else {
             // Of 0 bytes, or half: killed before the branch was left. Or it was damaged since.
             let home = &checkout.config.git.branch;
@@ -154,13 +151,11 @@ impl Away {
     fn write(&self, checkout: &Checkout) -> Result<()> {
         let file = Self::file(checkout)?;
         std::fs::write(&file, serde_json::to_vec(self)?)
-            .with_context(|| format!("failed to write `{}`", file.display()))
+            .map_err(|error| journal::in_the_way("write", &file, error))
     }
 
     fn forget(checkout: &Checkout) -> Result<()> {
-        let file = Self::file(checkout)?;
-        std::fs::remove_file(&file)
-            .with_context(|| format!("failed to remove `{}`", file.display()))
+        journal::forget(&Self::file(checkout)?)
     }
 
     /// Goes back, unless somebody has gone elsewhere. A branch that the run made and put no commit

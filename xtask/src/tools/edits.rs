@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::git::Git;
-use super::moves;
+use super::{journal, moves};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::model::plan::{self, Change, Plan};
@@ -95,7 +95,7 @@ impl Edits {
     /// Keeps the edits.
     pub fn keep(mut self) -> Result<()> {
         self.entries.clear();
-        remove_if_there(&self.journal)
+        journal::forget(&self.journal)
     }
 
     /// Takes back what a run that was killed had left; `true` if there was something.
@@ -104,24 +104,28 @@ impl Edits {
     /// When one of the files is neither as it was before nor as it was written: somebody edited it.
     pub fn recover(checkout: &Checkout) -> Result<bool> {
         let git = checkout.git();
-        let journal = git.git_path(JOURNAL)?;
-        remove_if_there(&new_name(&journal))?;
-        let text = match fs::read(&journal) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            text => text.with_context(|| format!("failed to read `{}`", journal.display()))?,
-        };
+        let path = git.git_path(JOURNAL)?;
+        journal::forget(&new_name(&path))?;
+        let Some(text) = journal::read(&path)? else { return Ok(false) };
         let Some(Journal { head, subject, entries }) = Journal::read(&text) else {
-            forget_unreadable(&journal, &git.dirty()?)?;
+            forget_unreadable(&path, &git.dirty()?)?;
             return Ok(false);
         };
-        let edits = Self { root: checkout.root.clone(), journal, entries };
+        let edits = Self { root: checkout.root.clone(), journal: path, entries };
         for path in edits.paths() {
-            remove_if_there(&new_name(&checkout.root.join(path)))?;
+            journal::forget(&new_name(&checkout.root.join(path)))?;
         }
         match edits.commit(&git, &head, &subject)? {
             Commit::None => {}
             Commit::AsWritten => {
-                // What differs from it now is an edit like any other.
+                // A git that is killed may not have written its index. What else differs from the
+                // commit now is an edit like any other.
+                let is_written = |entry: &&Entry| edits.now(entry) == Now::After;
+                let written = edits.entries.iter().filter(is_written);
+                let written: Vec<&str> = written.map(|entry| entry.path.as_str()).collect();
+                if !written.is_empty() && git.is_dirty(&written)? {
+                    git.unstage(&written)?;
+                }
                 edits.keep()?;
                 return Ok(false);
             }
@@ -202,7 +206,7 @@ impl Edits {
                 Now::Edited => edited.push(entry.path),
             }
         }
-        remove_if_there(&self.journal)?;
+        journal::forget(&self.journal)?;
         Ok(edited)
     }
 
@@ -236,7 +240,7 @@ enum Now {
 fn forget_unreadable(journal: &Path, dirty: &[String]) -> Result<()> {
     if dirty.is_empty() {
         ui::warning(format!("removing `{}`, which cannot be read", journal.display()));
-        return remove_if_there(journal);
+        return journal::forget(journal);
     }
     Err(Failure::failed(format!(
         "an earlier run was interrupted and its journal cannot be read; changed: {}",
@@ -313,13 +317,4 @@ fn replace(path: &Path, content: &[u8]) -> Result<()> {
 fn new_name(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.new"))
-}
-
-fn remove_if_there(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("failed to remove `{}`", path.display()))
-        }
-        _ => Ok(()),
-    }
 }

@@ -278,6 +278,12 @@ impl<'a> Git<'a> {
         Ok(!command::read(cmd!(sh, "git status --porcelain -- {paths...}"))?.is_empty())
     }
 
+    /// Has the index have these files as the last commit does.
+    pub fn unstage(&self, paths: &[&str]) -> Result<()> {
+        let sh = self.sh;
+        command::read(cmd!(sh, "git reset --quiet -- {paths...}")).map(drop)
+    }
+
     /// Files under a directory that git neither tracks nor ignores.
     pub fn untracked(&self, dir: &str) -> Result<Vec<String>> {
         let sh = self.sh;

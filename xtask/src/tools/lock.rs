@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::git::Git;
+use super::journal;
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::{interrupt, ui};
@@ -121,7 +122,7 @@ fn locked(path: &Path) -> Result<(File, Option<Holder>)> {
     loop {
         let opened =
             OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
-        let file = opened.with_context(|| format!("failed to open `{}`", path.display()))?;
+        let file = opened.map_err(|error| journal::in_the_way("open", path, error))?;
         match file.try_lock() {
             Ok(()) if is_at(&file, path) => {
                 let killed = holder(&file);

@@ -14,6 +14,7 @@ pub mod git;
 pub mod github;
 pub mod guard;
 pub mod http;
+pub mod journal;
 pub mod lock;
 pub mod moves;
 pub mod nix;

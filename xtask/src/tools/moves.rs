@@ -5,12 +5,11 @@
 //! they are killed. Here a journal in git's directory says from where to where before anything is
 //! touched, and [`recover`] ends what a killed run began. What somebody edited stays as it is.
 
-use std::io::ErrorKind;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::git::Git;
+use super::journal;
 use crate::ui;
 
 const JOURNAL: &str = "xtask-moving.json";
@@ -27,20 +26,17 @@ struct Move {
 pub fn move_to(git: &Git<'_>, to: &str) -> Result<()> {
     let there =
         Move { branch: git.branch()?, from: git.commit_of("HEAD")?, to: git.commit_of(to)? };
-    let journal = git.git_path(JOURNAL)?;
-    std::fs::write(&journal, serde_json::to_vec(&there)?)
-        .with_context(|| format!("failed to write `{}`", journal.display()))?;
+    let path = git.git_path(JOURNAL)?;
+    std::fs::write(&path, serde_json::to_vec(&there)?)
+        .map_err(|error| journal::in_the_way("write", &path, error))?;
     git.carry(&there.from, &there.to)?;
     forget(git)
 }
 
 /// Ends a move that a killed run began.
 pub fn recover(git: &Git<'_>) -> Result<()> {
-    let journal = git.git_path(JOURNAL)?;
-    let text = match std::fs::read(&journal) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        text => text.with_context(|| format!("failed to read `{}`", journal.display()))?,
-    };
+    let there = git.git_path(JOURNAL)?;
+    let Some(text) = journal::read(&there)? else { return Ok(()) };
     // Of 0 bytes, or half: killed before anything was moved.
     let Ok(Move { branch, from, to }) = serde_json::from_slice(&text) else { return forget(git) };
     let head = git.commit_of("HEAD")?;
@@ -52,7 +48,5 @@ pub fn recover(git: &Git<'_>) -> Result<()> {
 }
 
 fn forget(git: &Git<'_>) -> Result<()> {
-    let journal = git.git_path(JOURNAL)?;
-    std::fs::remove_file(&journal)
-        .with_context(|| format!("failed to remove `{}`", journal.display()))
+    journal::forget(&git.git_path(JOURNAL)?)
 }

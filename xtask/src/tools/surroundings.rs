@@ -87,6 +87,31 @@ const GIT: Names = &[
     "PYENV_*",
     "PRE_COMMIT_*",
 ];
+/// What makes git say more than it was asked, or work on another repository than this one: that is
+/// for somebody's own git, or for the one that runs this program (`git rev-parse --local-env-vars`;
+/// settings by `GIT_CONFIG_*` are kept).
+const NOT_FOR_GIT: Names = &[
+    "GIT_TRACE*",
+    "GIT_CURL_VERBOSE",
+    "GIT_DIR",
+    "GIT_COMMON_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_GRAFT_FILE",
+    "GIT_SHALLOW_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_ATTR_SOURCE",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
+    "GIT_ICASE_PATHSPECS",
+];
 /// What this program looks at itself, or is looked for in it by the libraries it is made of.
 const OWN: Names = &[
     "XTASK_*",
@@ -151,7 +176,7 @@ impl Program {
     }
 
     fn is_given(self, name: &OsStr) -> bool {
-        is_one_of(name, self.names())
+        is_one_of(name, self.names()) && !is_one_of(name, NOT_FOR_GIT.iter().copied())
     }
 }
 
@@ -224,6 +249,9 @@ mod tests {
             ("TERM", &[Git, FloxHub]),
             ("https_proxy", &all),
             ("GIT_SSH_COMMAND", &[Git, FloxHub]),
+            ("GIT_CONFIG_COUNT", &[Git, FloxHub]),
+            ("GIT_TRACE2_EVENT", &[]),
+            ("GIT_DIR", &[]),
             ("SSH_AUTH_SOCK", &[Git, FloxHub]),
             ("DBUS_SESSION_BUS_ADDRESS", &[Git, FloxHub]),
             ("PIP_INDEX_URL", &[Pip]),

@@ -2,8 +2,8 @@
 has imported it: starting that is most of what such a command costs.
 
 A step: `log`, where its stdout and stderr go (`LOG.out` and `LOG.err`), `args`, the command's, `command`, if that
-is another one, `input`, what is typed into it, `unset`, a variable that it does not get, `home`, its `$DAGSTER_HOME` if that is another one, and `cwd`, the directory that it
-runs in, if that is. One with `socket` goes on, as a server, until all others are done: it is done itself when it
+is another one, `input`, what is typed into it, `unset`, a variable that it does not get, `home`, its `$DAGSTER_HOME`
+if that is another one, and `cwd`, the directory that it runs in, if that is. One with `socket` goes on, as a server, until all others are done: it is done itself when it
 listens there. One with `sql`, statements, prints the rows of the last of them, in a `database` of its home. One
 with `older`, a revision of Alembic's, makes the databases of `$DAGSTER_HOME` those that a Dagster of that time had made, with a backfill of then, and says which revisions were undone; one
 with `databases` says what each of them has, as they say themselves: what `dagster instance migrate` prints is
