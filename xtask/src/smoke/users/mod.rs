@@ -123,9 +123,9 @@ impl<'a> Users<'a> {
         let launch = |what: &Launch<'_>| asked("a run", run::launch(server, what));
         let backfill = |params: &Value| asked("a backfill", backfill::launch(server, params));
         let schedule = SCHEDULE.start(server).and_then(|id| tick::turn_back(server).map(|()| id));
-        // Its own probe says what is wrong with it. In the daemon's first round it gets a state made
-        // from that of each other sensor (`_copy_default_auto_materialize_sensor_states`); that
-        // round fails if it is turned on just then.
+        // Its own probe says what is wrong with it. The daemon's first round gives it the state of
+        // each other sensor (`_copy_default_auto_materialize_sensor_states`), and fails if it is
+        // turned on just then.
         let _ = AUTOMATION.start(server);
         Self {
             context,
