@@ -174,8 +174,18 @@ def late(version, names, jobs):
         print("%s late: %-34s %5.1f s" % ("RED  " if status else "green", name, took), flush=True)
         return ["late: %s: status %s\n%s" % (name, status, shown(said))] if status else []
 
+    return at_once(jobs, one, names)
+
+
+def at_once(jobs, one, names):
+    """What is wrong with each of some names, so many looked at side by side."""
     with ThreadPoolExecutor(jobs) as pool:
         return sum(pool.map(one, names), [])
+
+
+def with_words(names, words):
+    """Names with one of some words in them; all, where there are none."""
+    return [name for name in names if not words or any(word in name for word in words)]
 
 
 # It ends with this program, however that ends.
@@ -504,8 +514,7 @@ def breaks(version, names, jobs, is_short):
         probe = BREAKS[name][1]
         return one_break(version, name, *BREAKS[name], *(["--only", LOOKED_AT.get(probe, probe)] if is_short else []))
 
-    with ThreadPoolExecutor(jobs) as pool:
-        return sum(pool.map(one, names), [])
+    return at_once(jobs, one, names)
 
 
 def marked(tool):
@@ -672,21 +681,21 @@ def main():
     if options.what == "green":
         bad += green(options.versions, options.runs)
     if options.what == "load":
-        with busy(2 * (os.cpu_count() or 1)), ThreadPoolExecutor(len(options.versions)) as pool:
-            bad += sum(pool.map(lambda version: green([version], options.runs), options.versions), [])
+        with busy(2 * (os.cpu_count() or 1)):
+            versions = options.versions
+            bad += at_once(len(versions), lambda version: green([version], options.runs), versions)
     if short:
         # one run for all that a good tree must bear; beside busy loops it is tried by `load`
         bad += surroundings(version, {"everything at once": EVERYTHING})
     if options.what == "late":
-        names = [name for name in users.LATE if not asked or any(word in name for word in asked)]
-        bad += late(version, names, options.jobs)
+        bad += late(version, with_words(users.LATE, asked), options.jobs)
     if options.what == "answers":
         bad += answers(options.versions, options.runs)
     if options.what == "surroundings":
         bad += surroundings(version, {"everything at once": EVERYTHING, **SURROUNDINGS})
     if options.what in ("short", "breaks"):
         names = SHORT if short else BREAKS
-        names = [name for name in BREAKS if name in names and (not asked or any(word in name for word in asked))]
+        names = with_words([name for name in BREAKS if name in names], asked)
         bad += breaks(version, names, options.jobs, short)
         if not asked:
             for (ui, api), word in UI_OF_OTHERS.items() if not short else []:
