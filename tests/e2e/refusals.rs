@@ -258,6 +258,43 @@ fn hooks_that_cannot_run_or_want_another_message() {
     );
 }
 
+/// The commit of a release is found again by its subject.
+#[test]
+fn hooks_that_change_the_subject() {
+    let scene = Scene::new();
+    let script = r#"sed -i '1s/^/TICKET-1: /' "$1""#;
+    scene.hook("prepare-commit-msg", &format!(r#"[ "$2" != message ] || {script}"#));
+    refused(
+        &scene,
+        &["release", "1.12.2"],
+        &expect![[r#"
+            status: 1
+            ----- stdout
+            ----- stderr
+            error: git's hook `prepare-commit-msg` makes `TICKET-1: dagster 1.12.1` of `dagster 1.12.1`, by which the commit of a release is found again
+            hint: let the hook leave that line alone
+        "#]],
+    );
+    // What comes after an empty line is not of the subject.
+    let signed = r#"printf '\nSigned-off-by: me\n' >>"$1""#;
+    scene.hook("prepare-commit-msg", signed);
+    // One that cannot be seen before there is a commit.
+    scene.hook("commit-msg", &format!(r#"[ -z "$GIT_INDEX_FILE" ] || {script}"#));
+    let before = scene.state();
+    let ran = scene.run(&["release", "1.12.2"]);
+    ran.expect_status(1);
+    let (_, error) = ran.stderr.split_once("error: ").unwrap();
+    expect![[r#"
+        a hook of git's made `TICKET-1: dagster 1.12.2` of the subject `dagster 1.12.2`
+        hint: the commit was taken back; make the hook leave the subject alone
+    "#]]
+    .assert_eq(error);
+    assert_eq!(scene.state(), before);
+    scene.hook("commit-msg", "exit 0");
+    scene.run(&["release", "1.12.2"]).expect_status(0);
+    assert!(scene.git(&["log", "-1", "--format=%b"]).contains("Signed-off-by: me"));
+}
+
 /// `publish` by itself is not kinder than `release`: it sends the remote's address on.
 #[test]
 fn a_password_in_the_remotes_address() {

@@ -251,6 +251,10 @@ ALONE = {
     # the console of the browser tells it
     "no WebSocket is answered": {"clients", "browser"},
     "sensors cannot be evaluated": {"python api", "sensor", "schedule", "ui mutations"},
+    "hooks are not run": {"ui mutations", "python api"},
+    # each sensor that is tried is turned off again
+    "a sensor that is turned off goes on": {
+        "ui mutations", "sensor start", "sensor", "run status sensor", "automation"},
     "run list raises": {"run list", "instance migrate"},
     "a query of the web UI raises": {"ui queries", "browser"},
     "a query of the web UI is never answered": {"ui queries", "browser", "webserver end"},

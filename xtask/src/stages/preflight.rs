@@ -24,8 +24,9 @@ const OLDEST_PIP: (u64, u64) = (22, 2);
 const LEAST_BYTES: u64 = 1 << 30;
 
 /// What of git's hooks runs in a commit and a push.
-const HOOKS: [&str; 4] = ["pre-commit", "prepare-commit-msg", MESSAGE_HOOK, "pre-push"];
-const MESSAGE_HOOK: &str = "commit-msg";
+const HOOKS: [&str; 4] = ["pre-commit", MESSAGE_HOOKS[0], MESSAGE_HOOKS[1], "pre-push"];
+/// Those that edit or refuse a commit's message, in git's order.
+const MESSAGE_HOOKS: [&str; 2] = ["prepare-commit-msg", "commit-msg"];
 
 /// What a release is going to do here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -279,18 +280,34 @@ fn hooks(checkout: &Checkout) -> Result<String> {
         .hint(format!("install it, or take `{}` away", path.display()))
         .into());
     }
-    if there.iter().any(|(name, _)| *name == MESSAGE_HOOK) {
-        let subject = plan::subject(&checkout.pinned_version()?);
-        git.try_message(&format!("{subject}\n")).map_err(|error| {
+    let names: Vec<&str> = there.iter().map(|(name, _)| *name).collect();
+    let subject = plan::subject(&checkout.pinned_version()?);
+    let mut message = format!("{subject}\n");
+    for name in MESSAGE_HOOKS.into_iter().filter(|name| names.contains(name)) {
+        message = git.message_by_hook(name, &message).map_err(|error| {
             Failure::failed(format!(
-                "git's hook `{MESSAGE_HOOK}` refuses the message of a release, `{subject}`"
+                "git's hook `{name}` refuses the message of a release, `{subject}`"
             ))
             .caused_by(error)
             .hint("let the hook take it")
         })?;
+        let found = first_paragraph(&message);
+        if found != subject {
+            return Err(Failure::failed(format!(
+                "git's hook `{name}` makes `{found}` of `{subject}`, by which the commit of a \
+                 release is found again"
+            ))
+            .hint("let the hook leave that line alone")
+            .into());
+        }
     }
-    let names: Vec<&str> = there.iter().map(|(name, _)| *name).collect();
     Ok(if names.is_empty() { "none".to_owned() } else { names.join(", ") })
+}
+
+/// The subject of a commit with this message, as git tells it: all lines up to an empty one.
+fn first_paragraph(message: &str) -> String {
+    let lines = message.lines().map(str::trim).skip_while(|line| line.is_empty());
+    lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// The program that a script names in its first line, if it is not there.

@@ -262,17 +262,22 @@ fn commit(checkout: &Checkout, plan: &Plan, smoked: &[Smoked]) -> Result<()> {
         ui::warning(format!("the commit is made, although: {error:#}"));
     }
     let tree = git.tree_of("HEAD")?;
-    let Some(other) = smoked.iter().map(Smoked::built).find(|built| built.tree != tree) else {
+    let other = smoked.iter().map(Smoked::built).find(|built| built.tree != tree);
+    let (expected, found) = (subject(&plan.facts.release.version), git.subject("HEAD")?);
+    let (failure, what) = if let Some(other) = other {
+        let changed = git.differences(&other.tree, &tree)?.join("`, `");
+        let changed =
+            format!("changed `{changed}` in the commit: that is not what was built and smoked");
+        (changed, "the Nix files")
+    } else if found != expected {
+        (format!("made `{found}` of the subject `{expected}`"), "the subject")
+    } else {
         return Ok(());
     };
-    let changed = git.differences(&other.tree, &tree)?;
-    let failure = Failure::failed(format!(
-        "a hook of git's changed `{}` in the commit: that is not what was built and smoked",
-        changed.join("`, `")
-    ));
+    let failure = Failure::failed(format!("a hook of git's {failure}"));
     Err(match moves::move_to(&git, &before) {
         Ok(()) => {
-            failure.hint("the commit was taken back; make the hook leave the Nix files alone")
+            failure.hint(format!("the commit was taken back; make the hook leave {what} alone"))
         }
         Err(error) => failure.caused_by(error).hint(format!(
             "the commit is there and was not pushed: `git reset {before}` takes it back"

@@ -478,17 +478,25 @@ impl<'a> Git<'a> {
         Ok(there.filter(|(_, path)| rustix::fs::access(path, Access::EXEC_OK).is_ok()).collect())
     }
 
-    /// Asks the hook `commit-msg`, which is there, about a message. git has a command for that
-    /// since 2.36; an older one is not asked.
-    pub fn try_message(&self, message: &str) -> Result<()> {
+    /// What a hook that is there makes of a message: `commit-msg`, or `prepare-commit-msg`. git has
+    /// a command for that since 2.36; with an older one the message stays.
+    ///
+    /// # Errors
+    /// When the hook refuses the message, with its words.
+    pub fn message_by_hook(&self, name: &str, message: &str) -> Result<String> {
         let sh = self.sh;
         let mut file = tempfile::NamedTempFile::new()?;
         file.write_all(message.as_bytes())?;
         let file = file.path();
-        let output = command::output(cmd!(sh, "git hook run commit-msg -- {file}"))?;
+        // Where the message is from, as in a commit with `--file`: `commit-msg` is not told.
+        let from = (name == "prepare-commit-msg").then_some("message");
+        let output = command::output(cmd!(sh, "git hook run {name} -- {file} {from...}"))?;
         let words = output.stderr.trim();
-        if output.success() || words.contains("'hook' is not a git command") {
-            return Ok(());
+        if output.success() {
+            return std::fs::read_to_string(file).context("failed to read the message again");
+        }
+        if words.contains("'hook' is not a git command") {
+            return Ok(message.to_owned());
         }
         bail!("{}: {words}", output.status_text())
     }

@@ -112,6 +112,10 @@ const NOT_FOR_GIT: Names = &[
     "GIT_NOGLOB_PATHSPECS",
     "GIT_ICASE_PATHSPECS",
 ];
+/// For whatever talks to git's remote over HTTP: one that says nothing for a minute is given up.
+/// git by itself waits for ever.
+const SILENCE: [(&str, &str); 2] =
+    [("GIT_HTTP_LOW_SPEED_LIMIT", "1"), ("GIT_HTTP_LOW_SPEED_TIME", "60")];
 /// What this program looks at itself, or is looked for in it by the libraries it is made of.
 const OWN: Names = &[
     "XTASK_*",
@@ -203,6 +207,10 @@ pub fn give(command: &mut Command, program: Program) {
             command.env_remove(&name);
         }
     }
+    if matches!(program, Program::Git | Program::FloxHub) {
+        let is_unset = |(name, _): &(&str, &str)| std::env::var_os(name).is_none();
+        command.envs(SILENCE.into_iter().filter(is_unset));
+    }
     let is_given = |name: &OsString| program.is_given(name) && !own.contains(name);
     for (name, value) in credentials::settings().filter(|(name, _)| is_given(name)) {
         if name == NIX_SETTINGS {
@@ -283,6 +291,21 @@ mod tests {
             without_credentials(settings),
             "experimental-features = flakes\nextra-trusted-public-keys = cache-1:x=\na = b"
         );
+    }
+
+    #[test]
+    fn a_silent_remote_is_given_up() {
+        for (program, expected) in
+            [(Program::Git, true), (Program::FloxHub, true), (Program::FloxBuild, false)]
+        {
+            let mut command = Command::new("x");
+            give(&mut command, program);
+            let envs: Vec<_> = command.get_envs().collect();
+            for (name, value) in SILENCE {
+                let is_set = envs.contains(&(name.as_ref(), Some(value.as_ref())));
+                assert_eq!(is_set, expected, "{program:?} {name}");
+            }
+        }
     }
 
     #[test]
