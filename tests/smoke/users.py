@@ -250,7 +250,9 @@ ALONE = {
         "temporary instance", "python api", "asset materialize --partition", "clients"},
     # the console of the browser tells it
     "no WebSocket is answered": {"clients", "browser"},
-    "sensors cannot be evaluated": {"python api", "sensor", "schedule", "ui mutations"},
+    "sensors cannot be evaluated": {
+        "python api", "sensor", "schedule", "sensor preview", "run status sensor", "automation", "ui queries",
+        "ui mutations", "daemon health"},
     "hooks are not run": {"ui mutations", "python api"},
     # each sensor that is tried is turned off again
     "a sensor that is turned off goes on": {
