@@ -51,7 +51,8 @@ impl Home {
         self.sandbox.path("log").join(format!("{}-{at}", name.replace(' ', "-")))
     }
 
-    /// What the commands of a probe said; each must have ended well. `otherwise`: what the
+    /// What the commands of a probe said; each must have ended well, and have made its files: what
+    /// comes after it may fail for want of them. `otherwise`: what the
     /// one did that has not ended.
     pub fn said(
         &self,
@@ -88,6 +89,10 @@ impl Home {
             };
             if !ended.status.success() {
                 bail!(Finding::new(what, "status 0", ended_badly(&ended)));
+            }
+            let mut made = command["makes"].as_array().into_iter().flatten().map(words);
+            if let Some(file) = made.find(|file| !self.sandbox.path(file).is_file()) {
+                bail!(Finding::new(what, format!("`{file}`"), "no such file"));
             }
             said.push(format!("{}\n{}", ended.stdout, ended.stderr));
         }

@@ -34,6 +34,12 @@ pub fn answered(mut step: Value, text: &str) -> Value {
     step
 }
 
+/// A command, and files that are to be there once it has ended.
+pub fn making(mut step: Value, files: &[String]) -> Value {
+    step["makes"] = json!(files);
+    step
+}
+
 /// The words for another command of the same package.
 pub fn with(mut step: Value, command: &str) -> Value {
     step["command"] = json!(command);
