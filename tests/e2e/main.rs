@@ -9,6 +9,7 @@
 
 mod attestations;
 mod credentials;
+mod departures;
 mod drift;
 mod interrupts;
 mod machines;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use expect_test::expect;
 
-use crate::scene::{Scene, jwt, upstream};
+use crate::scene::{Scene, jwt, own_upstream, upstream};
 
 /// A refusal leaves branch, commit and files as they were.
 #[track_caller]
@@ -586,6 +586,30 @@ fn a_version_that_upstream_took_back() {
         Inspecting dagster-io/dagster 1.12.0
         error: upstream took 1.12.0 back: `dagster==1.12.0` yanked on PyPI
         hint: release another version
+    "#]],
+    );
+}
+
+/// pip takes the higher build; the expression's `fetchPypi` would fetch the file without one.
+#[test]
+fn a_wheel_with_a_build_tag() {
+    let upstream = own_upstream();
+    let dir = upstream.path().join("index/dagster-webserver");
+    let wheel = |tag: &str| dir.join(format!("dagster_webserver-1.12.2-{tag}py3-none-any.whl"));
+    fs::copy(wheel(""), wheel("1-")).unwrap();
+    let scene = Scene::with_upstream(upstream.path(), &[]);
+    refused(
+        &scene,
+        &["release", "1.12.2"],
+        &expect![[r#"
+        status: 1
+        ----- stdout
+        ----- stderr
+        Inspecting dagster-io/dagster 1.12.2
+           Hashing [UPSTREAM]/dagster-io/dagster/archive/[COMMIT].tar.gz
+                   source sha256-ccrWiOsl1EwgG3/a8jq0FzFgcNKDJ2l20RbRrlKRdws=
+        error: the `fetchPypi` of `dagster-webserver` at `nix/combined/dagster-complete.nix:278` would fetch `dagster_webserver-1.12.2-py3-none-any.whl`, and pip found `dagster_webserver-1.12.2-1-py3-none-any.whl`: the hash is of that one
+        hint: `pname`, `python`, `abi` and `platform` make the name. A build tag (`-1-`) has no place in it, and a file of another index than PyPI is not what Nix fetches
     "#]],
     );
 }

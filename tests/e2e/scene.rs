@@ -8,11 +8,13 @@ use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use xtask::checkout::Checkout;
 use xtask::model::config::Config;
 use xtask::model::facts::PypiPin;
 use xtask::model::nix_edit::{self, ListChange, ListEdit, ListName, Pins};
+use xtask::model::sri::Sri;
 use xtask::stages::rehearse::world::{Options, Upstream, World};
 
 /// The organization that the stand-in catalog lets us write to.
@@ -226,6 +228,15 @@ pub fn upstream() -> &'static Path {
     shared().1
 }
 
+/// An upstream of a test's own, to change.
+pub fn own_upstream() -> TempDir {
+    let dir = tempfile::Builder::new().prefix("upstream-").tempdir().unwrap();
+    let all = upstream().join(".");
+    let copied = Command::new("cp").arg("-a").arg(all).arg(dir.path()).status().unwrap();
+    assert!(copied.success());
+    dir
+}
+
 /// The working tree as a repository of its own, and the upstream: both made once and only read.
 fn shared() -> (&'static Path, &'static Path) {
     static SHARED: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
@@ -238,6 +249,10 @@ fn shared() -> (&'static Path, &'static Path) {
         let (source, upstream) = (base.join("the source"), base.join("the upstream"));
         copy_working_tree(&source);
         World::prepare_upstream(&upstream, &source, &Upstream::Small).unwrap();
+        pin(&source, &upstream);
+        git_in(&source, &["init", "--quiet", "--initial-branch=main"]);
+        git_in(&source, &["add", "--all", "--force"]);
+        git_in(&source, &["commit", "--quiet", "--message=The working tree under test"]);
         (source, upstream)
     });
     (source, upstream)
@@ -246,31 +261,26 @@ fn shared() -> (&'static Path, &'static Path) {
 /// The files as they are, committed or not: what is tested is what one is working on.
 fn copy_working_tree(to: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let git = |dir: &Path, args: &[&str]| {
-        let output = Command::new("git")
-            .current_dir(dir)
-            .args(["-c", "user.name=Tests", "-c", "user.email=tests@example.invalid"])
-            .args(["-c", "commit.gpgsign=false"])
-            .args(args)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "git {args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap()
-    };
     fs::create_dir_all(to).unwrap();
-    let files = git(root, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let files = git_in(root, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     for file in files.split('\0').filter(|file| !file.is_empty() && root.join(file).is_file()) {
         fs::create_dir_all(to.join(file).parent().unwrap()).unwrap();
         fs::copy(root.join(file), to.join(file)).unwrap();
     }
-    pin(to);
-    git(to, &["init", "--quiet", "--initial-branch=main"]);
-    git(to, &["add", "--all", "--force"]);
-    git(to, &["commit", "--quiet", "--message=The working tree under test"]);
+}
+
+/// git in a directory that is no test's own; must succeed.
+pub fn git_in(dir: &Path, args: &[&str]) -> String {
+    let output = Command::new("git")
+        .current_dir(dir)
+        .args(["-c", "user.name=Tests", "-c", "user.email=tests@example.invalid"])
+        .args(["-c", "commit.gpgsign=false"])
+        .args(args)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "git {args:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// What the packages of the small upstream relax at 1.12.1, by what they require there.
@@ -281,23 +291,25 @@ const RELAXED: [(&str, &str); 4] = [
     ("dagster-webserver", "click"),
 ];
 
-/// Of 1.12.1, as far as the tests are concerned.
-pub const COMMIT: &str = "121c0de121c0de121c0de121c0de121c0de121c0";
-
-/// Pins the expressions at 1.12.1 with its real hashes, where every test starts, whatever the
-/// repository is pinned at by now: as a release in the world of the tests would have left them.
-fn pin(dir: &Path) {
+/// Pins the expressions at 1.12.1, where every test starts, whatever the repository is pinned at by
+/// now: as a release in the world of the tests would have left them, but for the hash of the source,
+/// which is the real one's.
+fn pin(dir: &Path, upstream: &Path) {
     let checkout = Checkout::open(dir).unwrap();
     let version: semver::Version = "1.12.1".parse().unwrap();
+    let commit = git_in(&upstream.join("upstream.git"), &["rev-parse", "1.12.1^{commit}"]);
+    let wheel = "index/dagster-webserver/dagster_webserver-1.12.1-py3-none-any.whl";
+    let digest = Sha256::digest(fs::read(upstream.join(wheel)).unwrap());
     let pins = Pins {
         tag: version.to_string(),
-        commit: COMMIT.to_owned(),
+        commit: commit.trim().to_owned(),
         by_commit: true,
         source_hash: "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=".parse().unwrap(),
         pypi: vec![PypiPin {
             name: "dagster-webserver".to_owned(),
             version: version.to_string(),
-            hash: "sha256-9CaA9m+CP0S++SmzGFOgiEifQ4/l9qCJapiOUrO0R7w=".parse().unwrap(),
+            file: "dagster_webserver-1.12.1-py3-none-any.whl".to_owned(),
+            hash: Sri::from_digest(digest.into()),
         }],
         python: checkout.config.python_at(&version).unwrap().to_owned(),
         version,
@@ -305,7 +317,7 @@ fn pin(dir: &Path) {
     let scope = checkout.scope();
     let mut files = nix_edit::repin(&checkout.nix_files().unwrap(), &scope, &pins).unwrap();
     for file in &mut files {
-        file.text = file.text.replace("tag = version;", &format!("rev = \"{COMMIT}\";"));
+        file.text = file.text.replace("tag = version;", &format!("rev = \"{}\";", commit.trim()));
     }
     let mut edits = Vec::new();
     for expression in nix_edit::expressions(&files, &scope).unwrap() {

@@ -251,12 +251,12 @@ ALONE = {
     # the console of the browser tells it
     "no WebSocket is answered": {"clients", "browser"},
     "sensors cannot be evaluated": {
-        "python api", "sensor", "schedule", "sensor preview", "run status sensor", "automation", "ui queries",
-        "ui mutations", "daemon health"},
+        "python api", "sensor", "schedule", "sensor preview", "run status sensor", "ui queries", "ui mutations",
+        "daemon health"},
     "hooks are not run": {"ui mutations", "python api"},
     # each sensor that is tried is turned off again
     "a sensor that is turned off goes on": {
-        "ui mutations", "sensor start", "sensor", "run status sensor", "automation"},
+        "ui mutations", "sensor start", "sensor", "automation"},
     "run list raises": {"run list", "instance migrate"},
     "a query of the web UI raises": {"ui queries", "browser"},
     "a query of the web UI is never answered": {"ui queries", "browser", "webserver end"},

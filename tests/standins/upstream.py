@@ -180,16 +180,18 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         super().__init__(address, Handler)
         self.work, self.log_file = os.path.abspath(options.work), options.log
         self.faults = dict(fault.partition("=")[::2] for fault in options.fault)
-        with open(os.path.join(self.work, "yanked.json"), encoding="utf-8") as file:
-            self.yanked = set(json.load(file))
         self.lock = threading.Lock()
 
     def url(self):
         return "http://127.0.0.1:%d" % self.server_address[1]
 
-    @functools.lru_cache(maxsize=None)
     def refs(self):
-        """Tags: name -> (object, commit)."""
+        """Tags: name -> (object, commit). What was moved since they were read last is read again."""
+        git_dir = os.path.join(self.work, "upstream.git")
+        return self.refs_at(changed(os.path.join(git_dir, "refs/tags"), os.path.join(git_dir, "packed-refs")))
+
+    @functools.lru_cache(maxsize=4)
+    def refs_at(self, _):
         form = "%(refname:strip=2) %(objectname) %(*objectname)"
         found = {}
         for line in git(self.work, "for-each-ref", "--format", form, "refs/tags").splitlines():
@@ -197,22 +199,31 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
             found[name] = (obj, peeled[0] if peeled else obj)
         return found
 
-    @functools.lru_cache(maxsize=None)
     def page(self, name):
         """The simple index page of a project; nothing when there is no such project."""
+        folder, yanked = os.path.join(self.work, "index", name), os.path.join(self.work, "yanked.json")
+        return self.page_at(name, changed(folder, yanked)) if os.path.isdir(folder) else None
+
+    @functools.lru_cache(maxsize=64)
+    def page_at(self, name, _):
         folder = os.path.join(self.work, "index", name)
-        if not os.path.isdir(folder):
-            return None
+        with open(os.path.join(self.work, "yanked.json"), encoding="utf-8") as file:
+            yanked = set(json.load(file))
         lines = ["<!DOCTYPE html>", "<html><body>"]
         for file in sorted(os.listdir(folder)):
             path = os.path.join(folder, file)
             with open(path, "rb") as data:
                 digest = hashlib.sha256(data.read()).hexdigest()
             attributes = ' data-requires-python="%s"' % html.escape(requires_python(path))
-            if file in self.yanked:
+            if file in yanked:
                 attributes += ' data-yanked="taken back"'
             lines.append('<a href="/files/%s/%s#sha256=%s"%s>%s</a>' % (name, file, digest, attributes, file))
         return "\n".join([*lines, "</body></html>", ""]).encode()
+
+
+def changed(*paths):
+    """When these were changed last: directories, in which something is put or taken away, and files."""
+    return tuple(os.stat(path).st_mtime_ns if os.path.exists(path) else None for path in paths)
 
 
 def requires_python(wheel):

@@ -17,6 +17,8 @@ pub const FILE: &str = "release.toml";
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub upstream: Upstream,
+    #[serde(default, rename = "leave_out")]
+    left_out: Vec<LeftOut>,
     #[serde(rename = "python")]
     pythons: Vec<PythonEntry>,
     pub limits: Limits,
@@ -38,6 +40,14 @@ pub struct Upstream {
     /// What the expressions pin of it.
     #[serde(default)]
     pub pin: Pin,
+}
+
+/// A version that is not released, or whose changes upstream are known. Decided by people.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeftOut {
+    version: Version,
+    reason: String,
 }
 
 /// What a fetch of upstream's source names.
@@ -222,6 +232,7 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         self.owner_and_name().context("in `upstream.repository`")?;
+        self.check_left_out().context("in `[[leave_out]]`")?;
         self.check_pythons().context("in `[[python]]`")?;
         for variant in [Variant::Separate, Variant::Combined] {
             anyhow::ensure!(self.variants.contains_key(&variant), "expected `[variant.{variant}]`");
@@ -239,6 +250,17 @@ impl Config {
                 self.git.maintenance.contains(placeholder),
                 "expected `{placeholder}` in `git.maintenance`, found `{}`",
                 self.git.maintenance
+            );
+        }
+        Ok(())
+    }
+
+    fn check_left_out(&self) -> Result<()> {
+        for (index, LeftOut { version, reason }) in self.left_out.iter().enumerate() {
+            anyhow::ensure!(!reason.trim().is_empty(), "expected a reason for {version}");
+            anyhow::ensure!(
+                self.left_out[..index].iter().all(|other| other.version != *version),
+                "expected {version} once, found it twice"
             );
         }
         Ok(())
@@ -316,6 +338,12 @@ impl Config {
         self.owner_and_name().map_or("", |(_, name)| name)
     }
 
+    /// Why a version is left out, if it is.
+    pub fn reason_to_leave_out(&self, version: &Version) -> Option<&str> {
+        let found = self.left_out.iter().find(|left_out| left_out.version == *version)?;
+        Some(&found.reason)
+    }
+
     /// The files and attributes of a variant.
     pub fn variant(&self, variant: Variant) -> &VariantFiles {
         // `check` refused a file that lacks one.
@@ -387,6 +415,14 @@ impl Config {
             .maintenance
             .replace("{major}", &version.major.to_string())
             .replace("{minor}", &version.minor.to_string())
+    }
+
+    /// Is a branch called like the maintenance branch of some version?
+    pub fn is_maintenance_branch(&self, name: &str) -> bool {
+        let numbers = name.split(|c: char| !c.is_ascii_digit());
+        let numbers: Vec<u64> = numbers.filter_map(|number| number.parse().ok()).collect();
+        let is_of = |major, minor| self.maintenance_branch(&Version::new(major, minor, 0)) == name;
+        numbers.iter().any(|&major| numbers.iter().any(|&minor| is_of(major, minor)))
     }
 }
 

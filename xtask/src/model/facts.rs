@@ -130,6 +130,8 @@ pub struct PypiPin {
     /// Normalised name.
     pub name: String,
     pub version: String,
+    /// The file's name, as `dagster_webserver-1.12.2-py3-none-any.whl`.
+    pub file: String,
     /// SHA-256 of the file.
     pub hash: Sri,
 }

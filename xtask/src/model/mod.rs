@@ -4,6 +4,7 @@ pub mod attestation;
 pub mod audit;
 pub mod closure;
 pub mod config;
+pub mod departure;
 pub mod drift;
 pub mod facts;
 pub mod located;

@@ -1,5 +1,7 @@
 //! Versions of Dagster: strict semver, as upstream tags them (`1.9.12`).
 
+use std::str::FromStr as _;
+
 pub use semver::Version;
 
 use crate::failure::Failure;
@@ -29,9 +31,50 @@ pub fn parse(text: &str) -> Result<Version, Failure> {
     Ok(version)
 }
 
+/// Why a tag that looks newer than a version is none that can be released; `None` for a version, and
+/// for a tag that is not newer or not of a version at all, as `nightly-2026-01-01`.
+pub fn why_passed_over(tag: &str, than: &Version) -> Option<&'static str> {
+    if parse(tag).is_ok() {
+        return None;
+    }
+    // `v1.13.0`, `dagster/1.13.1`, `dagster-1.13.1`
+    let bare = tag.rsplit_once('/').map_or(tag, |(_, bare)| bare);
+    let bare = bare.trim_start_matches(|c: char| c.is_ascii_alphabetic() || "-_@".contains(c));
+    let version = pep440_rs::Version::from_str(bare).ok()?;
+    let [major, minor, rest @ ..] = version.release() else { return None };
+    let patch = rest.first().copied().unwrap_or(0);
+    let numbers = (*major, *minor, patch);
+    let is_newer = numbers > (than.major, than.minor, than.patch)
+        || numbers == (than.major, than.minor, than.patch) && version.is_post();
+    is_newer.then_some(if version.any_prerelease() {
+        "a pre-release, which is not packaged"
+    } else {
+        "not written like upstream's versions (`1.9.12`)"
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn newer_tags_that_are_no_versions_are_passed_over() {
+        let than = Version::new(1, 12, 1);
+        let why = |tag| why_passed_over(tag, &than);
+        for tag in ["v1.13.0", "dagster/1.13.1", "dagster-1.13.1", "1.14", "1.12.5.post1"] {
+            assert_eq!(why(tag), Some("not written like upstream's versions (`1.9.12`)"), "{tag}");
+        }
+        assert!(why("1.12.1.post1").is_some());
+        for tag in ["1.12.2rc1", "v1.13.0.dev3", "1.13.0-rc.1", "1.13.0a1"] {
+            assert_eq!(why(tag), Some("a pre-release, which is not packaged"), "{tag}");
+        }
+        for tag in ["1.12.2", "1.12.0", "v1.12.1", "v1.11.0", "1.12.1rc1", "nightly-2026-01-01"] {
+            assert_eq!(why(tag), None, "{tag}");
+        }
+        for tag in ["", "latest", "2026-01-01", "v2", "release/next", "1.13.x"] {
+            assert_eq!(why(tag), None, "{tag}");
+        }
+    }
 
     fn check(text: &str, expected: Option<&str>) {
         let found = parse(text).ok().map(|version| version.to_string());

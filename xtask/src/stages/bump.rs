@@ -46,6 +46,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let doing = format!("bump {version}");
     // What an interrupted run left is put back first: the plan is made of what is there then.
     let _lock = (!args.dry_run).then(|| recover::start(checkout, &doing)).transpose()?;
+    inspect::check_not_left_out(&checkout.config, &version)?;
     // Files that cannot be read are refused before anything is downloaded.
     checkout.pinned()?;
     let facts = inspect::facts(checkout, inspect::release(checkout, &version)?)?;

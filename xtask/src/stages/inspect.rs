@@ -10,7 +10,7 @@ use semver::Version;
 
 use crate::checkout::Checkout;
 use crate::failure::Failure;
-use crate::model::config::{Config, Package};
+use crate::model::config::{self, Config, Package};
 use crate::model::facts::{Description, Distribution, Facts, PypiPin, Release};
 use crate::model::project;
 use crate::tools::archive::{self, Archive};
@@ -43,6 +43,17 @@ pub fn on_index(checkout: &Checkout, version: &Version) -> Result<OnIndex> {
         .map(|wheel| format!("{}=={}", wheel.name, wheel.version))
         .collect();
     Ok(if yanked.is_empty() { OnIndex::Whole(wheels) } else { OnIndex::Yanked(yanked) })
+}
+
+/// Refuses a version that `release.toml` leaves out.
+///
+/// # Errors
+/// Status 3, with the reason.
+pub fn check_not_left_out(config: &Config, version: &Version) -> Result<()> {
+    let Some(reason) = config.reason_to_leave_out(version) else { return Ok(()) };
+    Err(Failure::decision(format!("{version} is left out: {reason}"))
+        .hint(format!("that is said in `[[leave_out]]` of `{}`", config::FILE))
+        .into())
 }
 
 /// Finds a release.
@@ -90,16 +101,17 @@ pub fn release(checkout: &Checkout, version: &Version) -> Result<Release> {
 }
 
 /// Of all wheels, those that the expressions fetch.
-fn fetched(config: &Config, version: &Version, wheels: &[Wheel]) -> Vec<PypiPin> {
+pub fn fetched(config: &Config, version: &Version, wheels: &[Wheel]) -> Vec<PypiPin> {
     let is_fetched = |name: &str| {
         config.packages_of(version).any(|package| package.name == name && package.fetch.is_some())
     };
     wheels
         .iter()
         .filter(|wheel| is_fetched(&wheel.name))
-        .map(|Wheel { name, version, hash, .. }| PypiPin {
+        .map(|Wheel { name, version, file, hash, .. }| PypiPin {
             name: name.clone(),
             version: version.clone(),
+            file: file.clone(),
             hash: *hash,
         })
         .collect()

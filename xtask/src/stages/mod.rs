@@ -7,6 +7,7 @@ pub mod build;
 pub mod bump;
 pub mod catalog;
 pub mod committed;
+pub mod departure;
 pub mod doctor;
 pub mod inspect;
 pub mod prefetch;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::catalog::{self, Entry, Package};
 use super::preflight::{self, Need};
 use super::smoke::{self, Smoked};
-use super::{build, committed, recover};
+use super::{build, committed, departure, recover};
 use crate::args::{OrgArg, VariantArg};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
@@ -46,7 +46,9 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     preflight::check(checkout, org, Need::PUBLISH)?;
     check_git(checkout)?;
     let pinned = checkout.pinned()?;
-    committed::check(checkout, &pinned.version.value, &Source::from(&pinned))?;
+    let version = &pinned.version.value;
+    committed::check(&committed::of(checkout, version)?, version, &Source::from(&pinned), false)?;
+    departure::check(checkout, version, &[&pinned], false)?;
     let smoked = smoke::build_and_smoke(checkout, args.variant.variants(), &args.smoke)?;
     report(checkout, &publish(checkout, &smoked, org)?);
     Ok(())

@@ -7,16 +7,17 @@ use semver::Version;
 
 use super::branch::{Place, There, place};
 use super::bump::DriftArg;
+use super::committed::{self, Committed};
 use super::preflight::{self, Need};
 use super::publish::{self, Published};
 use super::smoke::{self, Smoked};
-use super::{attest, build, bump, catalog, committed, inspect, recover};
+use super::{attest, build, bump, catalog, departure, inspect, recover};
 use crate::args::{OrgArg, VariantArg};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::model::config::Variant;
 use crate::model::facts::Facts;
+use crate::model::nix_edit::Pinned;
 use crate::model::plan::{Plan, subject};
 use crate::model::source::Source;
 use crate::model::version;
@@ -47,6 +48,10 @@ pub struct Args {
     /// files or the build here are others. With --commit-only nothing is built, either
     #[arg(long, value_name = "FILE", conflicts_with_all = ["attest", "dry_run"])]
     attested: Option<PathBuf>,
+    /// Where the version is committed already and its tag was moved since: commit and build what
+    /// upstream has now. The catalog keeps what it has of the version
+    #[arg(long)]
+    accept_moved_tag: bool,
     #[command(flatten)]
     drift: DriftArg,
     #[command(flatten)]
@@ -75,7 +80,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     let version = version::parse(&args.version)?;
     let org = args.org.resolve(checkout)?;
     if args.dry_run {
-        return dry_run(checkout, &version, args.variant.variants(), args.drift);
+        return dry_run(args, checkout, &version);
     }
     let lock = recover::start(checkout, &format!("release {version}"))?;
     let git = checkout.git();
@@ -90,16 +95,17 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
         Place::Maintenance { branch, .. } => (branch.as_str(), true),
     };
     let step = step_with_remote(checkout, at, is_away, &version)?;
-    let release = inspect::release(checkout, &version)?;
-    let facts = inspect::facts(checkout, release)?;
-    committed::check(checkout, &version, &Source::from(&facts))?;
+    let committed = committed::of(checkout, &version)?;
+    let facts = facts(args, checkout, &version, &committed)?;
+    let source = Source::from(&facts);
+    let given_up = committed::check(&committed, &version, &source, args.accept_moved_tag)?;
 
     let there = There::go(checkout, &branch, &place)?;
     let published = bring_in_step(checkout, there.branch(), step, &version)
         .and_then(|()| Checkout::open(&checkout.root))
         .and_then(|here| {
             check_order(&here, &there, &version)?;
-            release_here(&here, args, need, facts, there.branch(), org)
+            release_here(&here, args, need, facts, &given_up, there.branch(), org)
         });
     if published.is_err() {
         // A git that was killed is in the way of the next one.
@@ -122,6 +128,19 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     Ok(())
 }
 
+/// What there is to know of a version. Where it is committed already, upstream must have that still.
+fn facts(
+    args: &Args,
+    checkout: &Checkout,
+    version: &Version,
+    committed: &[Committed],
+) -> Result<Facts> {
+    inspect::check_not_left_out(&checkout.config, version)?;
+    let pinned: Vec<&Pinned> = committed.iter().map(|committed| &committed.pinned).collect();
+    departure::check(checkout, version, &pinned, args.accept_moved_tag)?;
+    inspect::facts(checkout, inspect::release(checkout, version)?)
+}
+
 /// Brings the branch that is checked out to where its remote is.
 fn bring_in_step(checkout: &Checkout, branch: &str, step: Step, version: &Version) -> Result<()> {
     match step {
@@ -141,12 +160,13 @@ fn release_here(
     args: &Args,
     need: Need,
     facts: Facts,
+    given_up: &[&Committed],
     branch: &str,
     org: &str,
 ) -> Result<Option<Vec<Published>>> {
     let version = facts.release.version.clone();
     let plan = bump::plan(checkout, facts, args.drift)?;
-    if plan.from.version.value == version {
+    if plan.from.version.value == version && !args.accept_moved_tag {
         committed::check_here(checkout, &plan.from, &Source::from(&plan.facts))?;
     }
     let variants = args.variant.variants();
@@ -194,7 +214,7 @@ fn release_here(
     check_still_on(checkout, branch)?;
     if !plan.is_empty() {
         ui::step("Committing", format!("dagster {version} on `{branch}`"));
-        commit(checkout, &plan, &smoked)?;
+        commit(checkout, &plan, &smoked, given_up)?;
         check_still_on(checkout, branch)?;
     }
     edits.keep()?;
@@ -207,7 +227,13 @@ fn release_here(
         return Ok(None);
     }
     check_still_on(checkout, branch)?;
-    publish::publish(checkout, &smoked, org).map(Some)
+    let published = publish::publish(checkout, &smoked, org)?;
+    if !given_up.is_empty() && published.iter().any(|published| !published.is_new) {
+        ui::warning(format!(
+            "the catalog keeps what it has of {version}, from the source that was given up"
+        ));
+    }
+    Ok(Some(published))
 }
 
 /// Refuses to go on where somebody has checked out another branch meanwhile: what is committed or
@@ -243,11 +269,18 @@ fn check_built(checkout: &Checkout, smoked: &[Smoked]) -> Result<()> {
 }
 
 /// Commits what was built and smoked, and nothing else.
-fn commit(checkout: &Checkout, plan: &Plan, smoked: &[Smoked]) -> Result<()> {
+fn commit(
+    checkout: &Checkout,
+    plan: &Plan,
+    smoked: &[Smoked],
+    given_up: &[&Committed],
+) -> Result<()> {
     let git = checkout.git();
-    let mut message = plan.commit_message();
-    let trailers: Vec<String> =
+    let (words, trailers_of_moved) = committed::message_of(given_up);
+    let mut message = plan.commit_message() + &words;
+    let mut trailers: Vec<String> =
         smoked.iter().filter_map(|smoked| smoked.trailer().transpose()).collect::<Result<_>>()?;
+    trailers.extend((!given_up.is_empty()).then_some(trailers_of_moved));
     if !trailers.is_empty() {
         message += &format!("\n{}", trailers.concat());
     }
@@ -383,14 +416,10 @@ fn catch_up(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> 
 }
 
 /// Prints what `release` would write into this checkout, and says what else it would do.
-fn dry_run(
-    checkout: &Checkout,
-    version: &Version,
-    variants: &[Variant],
-    drift: DriftArg,
-) -> Result<()> {
-    let facts = inspect::facts(checkout, inspect::release(checkout, version)?)?;
-    let plan = bump::plan(checkout, facts, drift)?;
+fn dry_run(args: &Args, checkout: &Checkout, version: &Version) -> Result<()> {
+    let committed = committed::of(checkout, version)?;
+    let facts = facts(args, checkout, version, &committed)?;
+    let plan = bump::plan(checkout, facts, args.drift)?;
     bump::explain(&plan);
     let branch = match preflight::current_branch(checkout)
         .and_then(|branch| place(checkout, &branch, version))
@@ -406,12 +435,13 @@ fn dry_run(
         }
     };
     ui::detail(format!("commit `dagster {version}` on `{branch}`, then publish"));
-    for &variant in variants {
+    for &variant in args.variant.variants() {
         let names: Vec<&str> = checkout.config.attributes_of(variant, version).collect();
         ui::detail(format!("{variant}: {}", names.join(" ")));
     }
     ui::patch(&plan.patch())?;
-    committed::check(checkout, version, &Source::from(&plan.facts))?;
+    let source = Source::from(&plan.facts);
+    committed::check(&committed, version, &source, args.accept_moved_tag)?;
     bump::check_decided(&plan)
 }
 

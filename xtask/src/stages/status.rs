@@ -7,6 +7,7 @@ use semver::Version;
 use serde::Serialize;
 
 use super::catalog::{self, Entry, Package};
+use super::departure::{self, Departed};
 use super::watch;
 use crate::args::{Format, OrgArg, VariantArg};
 use crate::checkout::Checkout;
@@ -37,6 +38,9 @@ struct Status {
     pinned: Version,
     /// The newest version that upstream finished; `null` when upstream cannot be asked.
     upstream: Option<Version>,
+    /// What upstream changed of versions that branches of releases are pinned at; `null` when upstream
+    /// cannot be asked.
+    departed: Option<Vec<Departed>>,
     /// The version of Dagster that the catalog was asked for.
     version: Version,
     system: String,
@@ -56,11 +60,11 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
         Some(text) => version::parse(text)?,
         None => pinned.clone(),
     };
-    let upstream = match watch::look(checkout) {
-        Ok(upstream) => Some(upstream.newest),
+    let (upstream, departed) = match look(checkout) {
+        Ok((newest, departed)) => (Some(newest), Some(departed)),
         Err(error) => {
             ui::warning(format!("{error:#}"));
-            None
+            (None, None)
         }
     };
     let variants = args.variant.variants();
@@ -71,20 +75,27 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
         Err(error) => packages.iter().map(|_| Err(anyhow::anyhow!("{error:#}"))).collect(),
     };
     let systems = &checkout.config.catalog.systems;
-    let status =
+    let mut status =
         Status::new(pinned, upstream, version, flox::system()?, systems, &packages, &answers);
+    status.departed = departed;
     match args.format {
         Format::Json => ui::print(&format!("{}\n", serde_json::to_string_pretty(&status)?))?,
         Format::Text => ui::print(&status.text())?,
     }
     if args.check {
+        departure::decide(status.departed.as_deref().unwrap_or_default())?;
         return check(&status.version, answers, systems);
     }
     let errors = answers.iter().filter_map(|answer| answer.as_ref().err());
     for error in errors.map(|error| format!("{error:#}")).collect::<BTreeSet<_>>() {
         ui::warning(format!("the catalog cannot be asked: {error}"));
     }
-    Ok(())
+    departure::decide(status.departed.as_deref().unwrap_or_default())
+}
+
+/// The newest version that upstream finished, and what it changed of those that are pinned.
+fn look(checkout: &Checkout) -> Result<(Version, Vec<Departed>)> {
+    Ok((watch::look(checkout)?.newest, departure::look(checkout)?))
 }
 
 /// Is all of a version in the catalog, for every system?
@@ -131,6 +142,7 @@ impl Status {
         Self {
             pinned,
             upstream,
+            departed: None,
             version,
             published: is_for(&system),
             versions: packages.iter().map(|it| (it.path(), it.version.clone())).collect(),
@@ -145,6 +157,9 @@ impl Status {
             "{:<10} {}\n{:<10} {upstream}\n{:<10} {} for {}\n",
             "pinned", self.pinned, "upstream", "published", self.version, self.system
         );
+        for departed in self.departed.iter().flatten() {
+            text.push_str(&format!("{:<10} {departed}\n", "changed"));
+        }
         for (package, is_published) in &self.published {
             let word = match is_published {
                 Some(true) => "yes",

@@ -9,6 +9,7 @@ use semver::Version;
 use serde::Serialize;
 
 use super::catalog::{self, Gap};
+use super::departure::{self, Departed};
 use super::inspect::{self, OnIndex};
 use crate::args::OrgArg;
 use crate::checkout::Checkout;
@@ -55,6 +56,10 @@ pub struct Upstream {
     pub is_new: bool,
     /// Newer versions that are tagged and cannot be released.
     pub unfinished: Vec<Unfinished>,
+    /// Newer tags that are not looked at.
+    pub passed_over: Vec<PassedOver>,
+    /// What upstream changed of versions that branches of releases are pinned at.
+    pub departed: Vec<Departed>,
     /// What systems of `release.toml` lack of the pinned version; `null` when the catalog was not
     /// asked.
     pub missing: Option<Vec<Gap>>,
@@ -69,9 +74,16 @@ pub struct Unfinished {
     pub why: String,
 }
 
+#[derive(Debug, Clone, Serialize)]
+pub struct PassedOver {
+    pub tag: String,
+    pub why: String,
+}
+
 pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     debug_assert!(args.once);
     let mut upstream = look(checkout)?;
+    upstream.departed = departure::look(checkout)?;
     if args.catalog {
         let org = args.org.resolve(checkout)?;
         let variants = [Variant::Separate, Variant::Combined];
@@ -83,39 +95,67 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
         Format::Json => ui::print(&format!("{}\n", serde_json::to_string_pretty(&upstream)?))?,
         Format::Github => upstream.write_github_output()?,
     }
-    Ok(())
+    departure::decide(&upstream.departed)
 }
 
 /// Compares upstream's tags and PyPI with what is pinned.
 pub fn look(checkout: &Checkout) -> Result<Upstream> {
     let pinned = checkout.pinned_version()?;
     let tags = GitHub::of_upstream(&checkout.config).tags()?;
-    let mut newer: Vec<Version> = tags
-        .iter()
-        .filter_map(|tag| version::parse(tag).ok())
-        .filter(|version| *version > pinned)
-        .collect();
-    newer.sort_by(|a, b| b.cmp(a));
-    let mut unfinished = Vec::new();
+    let (newer, passed_over) = newer(checkout, &tags, &pinned);
+    let mut upstream = Upstream {
+        newest: pinned.clone(),
+        pinned,
+        is_new: false,
+        unfinished: Vec::new(),
+        passed_over,
+        departed: Vec::new(),
+        missing: None,
+        release: None,
+    };
     for version in newer.into_iter().take(LOOKED_AT) {
         let why = match inspect::on_index(checkout, &version)? {
             OnIndex::Whole(_) => {
-                return Ok(Upstream {
-                    pinned,
-                    release: Some(version.clone()),
-                    newest: version,
-                    is_new: true,
-                    unfinished,
-                    missing: None,
-                });
+                upstream.release = Some(version.clone());
+                upstream.newest = version;
+                upstream.is_new = true;
+                break;
             }
             OnIndex::Missing(missing) => format!("not on PyPI: {}", missing.join(", ")),
             OnIndex::Yanked(yanked) => format!("yanked on PyPI: {}", yanked.join(", ")),
         };
-        unfinished.push(Unfinished { version, why });
+        upstream.unfinished.push(Unfinished { version, why });
     }
-    let newest = pinned.clone();
-    Ok(Upstream { newest, pinned, is_new: false, unfinished, missing: None, release: None })
+    Ok(upstream)
+}
+
+/// Versions that are newer than ours, the newest first, and the newer tags that are not looked at.
+fn newer(
+    checkout: &Checkout,
+    tags: &[String],
+    pinned: &Version,
+) -> (Vec<Version>, Vec<PassedOver>) {
+    let (mut newer, mut passed_over) = (Vec::new(), Vec::new());
+    let mut pass_over = |tag: &String, why: &str| {
+        passed_over.push(PassedOver { tag: tag.clone(), why: why.to_owned() });
+    };
+    for tag in tags {
+        let Ok(version) = version::parse(tag) else {
+            if let Some(why) = version::why_passed_over(tag, pinned) {
+                pass_over(tag, why);
+            }
+            continue;
+        };
+        if version <= *pinned {
+            continue;
+        }
+        match checkout.config.reason_to_leave_out(&version) {
+            Some(reason) => pass_over(tag, &format!("left out: {reason}")),
+            None => newer.push(version),
+        }
+    }
+    newer.sort_by(|a, b| b.cmp(a));
+    (newer, passed_over)
 }
 
 impl Upstream {
@@ -130,7 +170,7 @@ impl Upstream {
 
     /// A few lines for people.
     pub fn text(&self) -> String {
-        let Self { pinned, newest, is_new, unfinished, missing, .. } = self;
+        let Self { pinned, newest, is_new, unfinished, passed_over, departed, missing, .. } = self;
         let mut text = if *is_new {
             format!("new: {newest} (pinned: {pinned})\n")
         } else {
@@ -138,6 +178,12 @@ impl Upstream {
         };
         for Unfinished { version, why } in unfinished {
             text.push_str(&format!("unfinished: {version}: {why}\n"));
+        }
+        for PassedOver { tag, why } in passed_over {
+            text.push_str(&format!("passed over: {}: {why}\n", tag.escape_debug()));
+        }
+        for departed in departed {
+            text.push_str(&format!("changed: {departed}\n"));
         }
         for gap in missing.iter().flatten() {
             text.push_str(&format!("missing: {pinned}: {gap}\n"));
@@ -148,6 +194,9 @@ impl Upstream {
     /// Prints `key=value` lines and appends them to the file that Actions names in `GITHUB_OUTPUT`.
     fn write_github_output(&self) -> Result<()> {
         let Self { pinned, newest, is_new, release, .. } = self;
+        for line in self.text().lines() {
+            ui::detail(line);
+        }
         let release = release.as_ref().map(Version::to_string).unwrap_or_default();
         let lines = format!("new={is_new}\nversion={newest}\npinned={pinned}\nrelease={release}\n");
         ui::print(&lines)?;

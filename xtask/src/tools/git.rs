@@ -135,6 +135,14 @@ impl<'a> Git<'a> {
             .collect()
     }
 
+    /// The values of a trailer of a commit's message.
+    pub fn trailers(&self, commit: &str, key: &str) -> Result<Vec<String>> {
+        let sh = self.sh;
+        let format = format!("--format=%(trailers:key={key},valueonly)");
+        let values = command::read(cmd!(sh, "git log -1 {format} {commit}"))?;
+        Ok(values.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    }
+
     /// A file as a commit has it, byte for byte but for the end of its last line.
     pub fn file_in(&self, commit: &str, path: &str) -> Result<String> {
         let sh = self.sh;
@@ -349,6 +357,24 @@ impl<'a> Git<'a> {
         let sh = self.sh;
         let found = command::read_if_any(cmd!(sh, "git show-ref --verify --quiet {name}"), NO)?;
         Ok(found.is_some())
+    }
+
+    /// The branches here and on a remote, as last fetched, by name, with what git calls them: those of
+    /// the remote where both have one.
+    pub fn branches(&self, remote: &str) -> Result<BTreeMap<String, String>> {
+        let sh = self.sh;
+        let (here, there) = ("refs/heads/".to_owned(), format!("refs/remotes/{remote}/"));
+        let mut found = BTreeMap::new();
+        for start in [here, there] {
+            let list = command::read(cmd!(sh, "git for-each-ref --format=%(refname) {start}"))?;
+            let names = list.lines().filter_map(|name| Some((name.strip_prefix(&start)?, name)));
+            found.extend(
+                names
+                    .filter(|(branch, _)| *branch != "HEAD")
+                    .map(|(branch, name)| (branch.to_owned(), name.to_owned())),
+            );
+        }
+        Ok(found)
     }
 
     /// Where is this branch: here, on the remote (as last fetched), or nowhere?

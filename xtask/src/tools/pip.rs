@@ -22,6 +22,8 @@ pub struct Wheel {
     /// Normalised name of the package.
     pub name: String,
     pub version: String,
+    /// The file's name.
+    pub file: String,
     /// SHA-256 of the file.
     pub hash: Sri,
     pub yanked: bool,
@@ -63,6 +65,7 @@ struct Metadata {
 
 #[derive(Deserialize)]
 struct DownloadInfo {
+    url: String,
     archive_info: ArchiveInfo,
 }
 
@@ -153,7 +156,10 @@ fn read_report(output: &Output, wanted: &[(&str, String)]) -> Result<Vec<Wheel>>
         .into_iter()
         .map(|item| {
             let Metadata { name, version, requires_dist, requires_python } = item.metadata;
-            let sha256 = item.download_info.archive_info.hashes.and_then(|hashes| hashes.sha256);
+            let DownloadInfo { url, archive_info } = item.download_info;
+            let file = file_name(&url)
+                .with_context(|| format!("expected the file of `{name}` in the report of `pip`"))?;
+            let sha256 = archive_info.hashes.and_then(|hashes| hashes.sha256);
             let sha256 = sha256
                 .with_context(|| format!("expected a sha256 of `{name}` in the report of `pip`"))?;
             // pip before 23.3 only warns, with the file's address, which ends in the name.
@@ -167,6 +173,7 @@ fn read_report(output: &Output, wanted: &[(&str, String)]) -> Result<Vec<Wheel>>
             Ok(Wheel {
                 name,
                 version,
+                file,
                 hash,
                 yanked: item.is_yanked || warned,
                 requirements: requires_dist,
@@ -190,6 +197,14 @@ fn read_report(output: &Output, wanted: &[(&str, String)]) -> Result<Vec<Wheel>>
         anyhow::bail!("expected nothing else in the report of `pip`, found `{name}=={version}`");
     }
     Ok(wheels)
+}
+
+/// The name at the end of a file's address, without what follows it.
+fn file_name(url: &str) -> Option<String> {
+    let path = url.split(['#', '?']).next()?;
+    let name = path.rsplit('/').next().filter(|name| !name.is_empty())?;
+    // A `+` of a local version may be written otherwise.
+    Some(name.replace("%2B", "+").replace("%2b", "+"))
 }
 
 /// Is it the same version, however it is written?
@@ -345,13 +360,14 @@ mod tests {
         let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         let stdout = format!(
             r#"{{"install": [{{"metadata": {{"name": "dagster_webserver", "version": "1.12.16"}},
-                "download_info": {{"url": "x",
+                "download_info": {{"url": "https://x/y/dagster_webserver-1.12.16-py3-none-any.whl#sha256=x",
                 "archive_info": {{"hashes": {{"sha256": "{hex}"}}}}}}}}]}}"#
         );
         let wanted = [("dagster-webserver", "1.12.16".to_owned())];
         let mut output = Output { status: Some(0), stdout, stderr: String::new() };
         let wheels = read_report(&output, &wanted).unwrap();
         assert_eq!((wheels[0].name.as_str(), wheels[0].yanked), ("dagster-webserver", false));
+        assert_eq!(wheels[0].file, "dagster_webserver-1.12.16-py3-none-any.whl");
         output.stderr = "WARNING: The candidate selected for download or install is a yanked \
                          version: 'dagster-webserver' candidate (version 1.12.16 at \
                          x/dagster_webserver-1.12.16-py3-none-any.whl)"

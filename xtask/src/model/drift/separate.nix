@@ -113,7 +113,7 @@ let
     src = fetchPypi {
       pname = "dagster_webserver";
       inherit version;
-      format = "wheel";
+      format = "wheel"; python = "py3";
       hash = "sha256-9CaA9m+CP0S++SmzGFOgiEifQ4/l9qCJapiOUrO0R7w=";
     };
 

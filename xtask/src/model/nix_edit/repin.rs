@@ -196,11 +196,23 @@ impl Edit<'_> {
                 call.name
             )));
         };
-        if !call.is_wheel {
+        let Some(wheel) = &call.wheel else {
             return Err(Failure::failed(format!(
                 "expected `format = \"wheel\"` for `{}` at `{}`, found a fetch of another file",
                 call.name, call.place
             )));
+        };
+        let file = wheel.file(&pin.version);
+        if file != pin.file {
+            return Err(Failure::failed(format!(
+                "the `fetchPypi` of `{}` at `{}` would fetch `{file}`, and pip found `{}`: the hash \
+                 is of that one",
+                call.name, call.place, pin.file
+            ))
+            .hint(
+                "`pname`, `python`, `abi` and `platform` make the name. A build tag (`-1-`) has no \
+                 place in it, and a file of another index than PyPI is not what Nix fetches",
+            ));
         }
         if call.version.text != pin.version && call.hash.value == pin.hash {
             return Err(self.stale(&call.name, &call.version.text, &pin.version, &call.hash));

@@ -60,7 +60,23 @@ pub(super) struct PypiCall {
     pub name: String,
     pub version: Literal,
     pub hash: HashPin,
-    pub is_wheel: bool,
+    pub wheel: Option<WheelCall>,
+}
+
+/// What a fetch of a wheel makes the name of the file of, beside the version.
+pub(super) struct WheelCall {
+    pub pname: String,
+    pub python: String,
+    pub abi: String,
+    pub platform: String,
+}
+
+impl WheelCall {
+    /// The file's name, as nixpkgs' `fetchPypi` makes it. It knows no build tag.
+    pub fn file(&self, version: &str) -> String {
+        let Self { pname, python, abi, platform } = self;
+        format!("{pname}-{version}-{python}-{abi}-{platform}.whl")
+    }
 }
 
 /// A fetch of something else whose version is written in these files.
@@ -266,9 +282,20 @@ impl<'a> Survey<'a> {
             ));
         };
         let format = args.optional_text("format", &name)?.map(|text| text.value());
-        let is_wheel = format.as_deref() == Some("wheel");
+        let wheel = if format.as_deref() == Some("wheel") {
+            let part = |name_of: &str, default: &str| -> Result<String, Failure> {
+                let text = args.optional_text(name_of, &name)?;
+                Ok(text.map_or_else(|| default.to_owned(), |text| text.value()))
+            };
+            // The defaults are those of nixpkgs' `fetchPypi`.
+            let (python, abi) = (part("python", "py2.py3")?, part("abi", "none")?);
+            let platform = part("platform", "any")?;
+            Some(WheelCall { pname: pname.value(), python, abi, platform })
+        } else {
+            None
+        };
         let hash = args.hash(&name)?;
-        self.pypi.push(PypiCall { place, name, version, hash, is_wheel });
+        self.pypi.push(PypiCall { place, name, version, hash, wheel });
         Ok(())
     }
 

@@ -35,6 +35,7 @@ fn pins(version: &str, source: &str, wheel: &str) -> Pins {
         pypi: vec![PypiPin {
             name: "dagster-webserver".to_owned(),
             version: version.to_owned(),
+            file: format!("dagster_webserver-{version}-py3-none-any.whl"),
             hash: wheel.parse().unwrap(),
         }],
         python: "3.12".to_owned(),
@@ -247,7 +248,7 @@ fn any_layout(seed: u64) -> String {
         fetchFromGitHub { owner = "psf" ; repo = "requests" ; rev = "v2.32.0" ; hash = "" ; } ; in
         { src = fetchFromGitHub { owner = "dagster-io" ; repo = "dagster" ; tag = version ;
         hash = "SOURCE" ; } ; web = fetchPypi { pname = "dagster_webserver" ; inherit version ;
-        format = "wheel" ; hash = "WHEEL" ; } ; new = lib.versionAtLeast version "1.12.1" ;
+        format = "wheel" ; python = "py3" ; hash = "WHEEL" ; } ; new = lib.versionAtLeast version "1.12.1" ;
         text = ''
  dagster ${ version }'' ; list = [ 1 "x" other python312Packages.click ( python312 .
         pkgs ) ] ; path = "${ python312 . sitePackages }" ; }"#;

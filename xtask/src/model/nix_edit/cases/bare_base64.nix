@@ -16,6 +16,7 @@
     pname = "dagster_webserver";
     version = "1.12.1";
     format = "wheel";
+    python = "py3";
     hash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
   };
 }

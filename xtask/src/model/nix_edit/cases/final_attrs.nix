@@ -17,6 +17,7 @@
       pname = "dagster_webserver";
       inherit (finalAttrs) version;
       format = "wheel";
+      python = "py3";
       hash = "sha256-9CaA9m+CP0S++SmzGFOgiEifQ4/l9qCJapiOUrO0R7w=";
     };
   });
