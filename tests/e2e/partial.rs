@@ -119,6 +119,7 @@ fn a_version_that_other_systems_lack() {
         ----- stdout
         up to date: 1.12.2
         unfinished: 1.12.3: not on PyPI: dagster-webserver==1.12.3
+        passed over: 1.12.4rc1: a pre-release, which is not packaged
         missing: 1.12.2: all 7 packages for [OTHER SYSTEMS]
         missing: 1.12.2: `dagster-flox/dagster-src@1.12.2`, `dagster-flox/dagster-pipes@1.12.2`, `dagster-flox/dagster-shared@1.12.2`, `dagster-flox/dagster@1.12.2`, `dagster-flox/dagster-graphql@1.12.2`, `dagster-flox/dagster-webserver@1.12.2` for [SYSTEM]
         ----- stderr

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use expect_test::expect;
+use sha2::{Digest as _, Sha256};
+use xtask::model::sri::Sri;
+use xtask::tools::cache;
 
 use crate::scene::{Scene, jwt, own_upstream, upstream};
 
@@ -590,6 +593,35 @@ fn a_version_that_upstream_took_back() {
     );
 }
 
+/// What an earlier download taught is not what Nix fetches: it is forgotten, and the same command
+/// goes on.
+#[test]
+fn a_hash_that_nix_contradicts() {
+    let scene = Scene::new();
+    scene.run(&["release", "1.12.2", "--dry-run"]).expect_status(0);
+    let sources = scene.path("cache/dagster-flox/sources");
+    let known = fs::read_dir(sources).unwrap().next().unwrap().unwrap().path();
+    let stored: serde_json::Value = serde_json::from_slice(&fs::read(&known).unwrap()).unwrap();
+    let mut entry: cache::Entry = serde_json::from_value(stored["entry"].clone()).unwrap();
+    entry.hash = Sri::from_digest([7; 32]);
+    let digest = Sha256::digest(serde_json::to_vec(&entry).unwrap());
+    let stored = serde_json::json!({"entry": entry, "checksum": Sri::from_digest(digest.into())});
+    fs::write(&known, stored.to_string()).unwrap();
+
+    let before = scene.state();
+    let ran = scene.run(&["release", "1.12.2"]);
+    ran.expect_status(1);
+    let words = |line: &&str| ["error: ", "hint: "].iter().any(|start| line.starts_with(start));
+    let lines: Vec<&str> = ran.stderr.lines().filter(words).collect();
+    expect![[r#"
+        error: the source was sha256-BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc= when it was hashed first, and is sha256-ccrWiOsl1EwgG3/a8jq0FzFgcNKDJ2l20RbRrlKRdws= now, to Nix and to this tool
+        hint: what was known of it is forgotten: run the same command again, it is hashed anew
+        hint: `specified` is the hash in the expression, `got` that of what Nix fetched"#]]
+    .assert_eq(&lines.join("\n"));
+    assert_eq!(scene.state(), before);
+    scene.run(&["release", "1.12.2", "--no-publish"]).expect_status(0);
+}
+
 /// pip takes the higher build; the expression's `fetchPypi` would fetch the file without one.
 #[test]
 fn a_wheel_with_a_build_tag() {
@@ -718,9 +750,9 @@ fn a_configuration_with_an_unknown_key() {
             ----- stdout
             ----- stderr
             error: failed to read `release.toml`
-              Caused by: TOML parse error at line 25, column 1
+              Caused by: TOML parse error at line 32, column 1
                    |
-                25 | archive_bites = 1
+                32 | archive_bites = 1
                    | ^^^^^^^^^^^^^
                 unknown field `archive_bites`, expected one of `archive_bytes`, `archive_entries`, `archive_depth`, `archive_name_bytes`
         "#]],

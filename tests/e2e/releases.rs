@@ -193,7 +193,7 @@ fn a_dry_run_is_what_bump_writes() {
                format = "wheel";
                dist = "py3";
                python = "py3";
-        -      hash = "sha256-9CaA9m+CP0S++SmzGFOgiEifQ4/l9qCJapiOUrO0R7w=";
+        -      hash = "sha256-HYAtDr+zh2SssWhn30tQUadwFmOkcjC5RxX1a/75lfg=";
         +      hash = "sha256-p08FKiBeAtS9JkP0G/DYu9fAeCOZKlKor7cBu7htQmI=";
              };
 
@@ -299,7 +299,7 @@ fn a_dry_run_is_what_bump_writes() {
              format = "wheel";
              dist = "py3";
              python = "py3";
-        -    hash = "sha256-9CaA9m+CP0S++SmzGFOgiEifQ4/l9qCJapiOUrO0R7w=";
+        -    hash = "sha256-HYAtDr+zh2SssWhn30tQUadwFmOkcjC5RxX1a/75lfg=";
         +    hash = "sha256-p08FKiBeAtS9JkP0G/DYu9fAeCOZKlKor7cBu7htQmI=";
            };
 
@@ -471,6 +471,7 @@ fn what_is_new() {
         ----- stdout
         new: 1.12.2 (pinned: 1.12.1)
         unfinished: 1.12.3: not on PyPI: dagster-webserver==1.12.3
+        passed over: 1.12.4rc1: a pre-release, which is not packaged
         ----- stderr
     "#]]);
     scene.run(&["watch", "--once", "--format", "json"]).check(&expect![[r#"
@@ -486,6 +487,13 @@ fn what_is_new() {
               "why": "not on PyPI: dagster-webserver==1.12.3"
             }
           ],
+          "passed_over": [
+            {
+              "tag": "1.12.4rc1",
+              "why": "a pre-release, which is not packaged"
+            }
+          ],
+          "departed": [],
           "missing": null,
           "release": "1.12.2"
         }

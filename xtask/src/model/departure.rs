@@ -1,5 +1,5 @@
-//! How upstream departs from a version that is pinned: its tag is at another commit or gone, a wheel
-//! is another file, gone or taken back. Compared, not looked for.
+//! How upstream departs from a version that is pinned: its tag is at another commit or gone, a
+//! wheel is another file, gone or taken back. Compared, not looked for.
 
 use std::fmt;
 

@@ -8,6 +8,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::config::{Config, Package};
+use super::peculiarities::Peculiarities;
 use super::project::{self, Project};
 use super::requirement::Requirement;
 use super::sri::Sri;
@@ -42,6 +43,7 @@ pub struct Facts {
     pub projects: BTreeMap<String, Project>,
     /// Directories of other Python projects beside those packages.
     pub other_projects: Vec<String>,
+    pub peculiarities: Peculiarities,
 }
 
 impl Facts {
@@ -65,7 +67,8 @@ impl Facts {
         }
         let is_other = |path: &&String| config.packages.iter().all(|it| it.path != **path);
         let other_projects = description.projects.iter().filter(is_other).cloned().collect();
-        Ok(Self { release, source_hash, projects, other_projects })
+        let peculiarities = description.peculiarities.clone();
+        Ok(Self { release, source_hash, projects, other_projects, peculiarities })
     }
 
     /// What PyPI says of one package of the release.
@@ -91,6 +94,7 @@ pub struct Description {
     pub projects: Vec<String>,
     /// Directories of the packages that carry a built web UI.
     pub web_uis: Vec<String>,
+    pub peculiarities: Peculiarities,
 }
 
 /// What PyPI says of one package of a release: the metadata of its wheel.

@@ -11,6 +11,7 @@ pub mod located;
 pub mod nar;
 pub mod nix_edit;
 pub mod nixpkgs;
+pub mod peculiarities;
 pub mod plan;
 pub mod project;
 pub mod requirement;

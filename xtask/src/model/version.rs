@@ -31,8 +31,8 @@ pub fn parse(text: &str) -> Result<Version, Failure> {
     Ok(version)
 }
 
-/// Why a tag that looks newer than a version is none that can be released; `None` for a version, and
-/// for a tag that is not newer or not of a version at all, as `nightly-2026-01-01`.
+/// Why a tag that looks newer than a version is none that can be released; `None` for a version,
+/// and for a tag that is not newer or not of a version at all, as `nightly-2026-01-01`.
 pub fn why_passed_over(tag: &str, than: &Version) -> Option<&'static str> {
     if parse(tag).is_ok() {
         return None;

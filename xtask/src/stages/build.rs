@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use semver::Version;
 
-use super::recover;
+use super::{contradiction, recover};
 use crate::args::VariantArg;
 use crate::checkout::Checkout;
 use crate::failure::Failure;
@@ -65,7 +65,8 @@ pub fn build(checkout: &Checkout, variant: Variant) -> Result<Built> {
     }
     Flox::new(&checkout.root)
         .build(&attributes)
-        .with_context(|| format!("failed to build `{variant}` {version}"))?;
+        .with_context(|| format!("failed to build `{variant}` {version}"))
+        .map_err(|error| contradiction::explained(checkout, error))?;
     let after = checkout.git().tree_of_tracked_files()?;
     if after != tree {
         let dirty = checkout.git().dirty()?.join(", ");

@@ -95,9 +95,8 @@ pub fn message_of(given_up: &[&Committed]) -> (String, String) {
     let (mut words, mut trailers) = (String::new(), String::new());
     for Committed { commit, pinned } in given_up {
         let (rev, hash) = (&pinned.rev.value, pinned.source_hash.value);
-        words += &format!(
-            "\nMoved, accepted by whoever released this: the tag was\n        {rev}\n        {hash}\n"
-        );
+        words += "\nMoved, accepted by whoever released this: the tag was\n";
+        words += &format!("        {rev}\n        {hash}\n");
         trailers += &format!("{GIVEN_UP}: {commit}\n");
     }
     (words, trailers)

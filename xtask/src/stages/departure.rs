@@ -1,5 +1,5 @@
-//! What upstream did to versions that are pinned: asked for one that is committed or published again,
-//! and for all that any branch of releases is at.
+//! What upstream did to versions that are pinned: asked for one that is committed or published
+//! again, and for all that any branch of releases is at.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,8 +48,8 @@ fn ask(checkout: &Checkout, version: &Version) -> Result<Now> {
     Ok(Now { commit, files })
 }
 
-/// Refuses a version of which upstream has not any more what is pinned. Upstream is asked only where
-/// something is.
+/// Refuses a version of which upstream has not any more what is pinned. Upstream is asked only
+/// where something is.
 ///
 /// # Errors
 /// Status 3, with all that is different.
@@ -80,8 +80,8 @@ fn refuse(version: &Version, found: &[Departure]) -> Result<()> {
     Err(if is_tag_alone { failure.hint(committed::how_to_accept(version)) } else { failure }.into())
 }
 
-/// Asks upstream for the version that is pinned here and for that of every other branch of releases,
-/// as it was fetched last. Of one that is left out, its changes are known.
+/// Asks upstream for the version that is pinned here and for that of every other branch of
+/// releases, as it was fetched last. Of one that is left out, its changes are known.
 pub fn look(checkout: &Checkout) -> Result<Vec<Departed>> {
     let mut answers: BTreeMap<Version, Now> = BTreeMap::new();
     let mut known: Vec<(Version, Source)> = Vec::new();

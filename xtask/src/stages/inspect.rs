@@ -155,7 +155,8 @@ pub fn facts(checkout: &Checkout, release: Release) -> Result<Facts> {
 
 /// The files of a source that describe its packages.
 fn describe(config: &Config, source: &mut Archive) -> Result<Description> {
-    let mut description = Description::default();
+    let peculiarities = source.peculiarities(project::LARGEST)?;
+    let mut description = Description { peculiarities, ..Description::default() };
     let mut parents = BTreeSet::new();
     for Package { module, path, .. } in &config.packages {
         let version = project::version_file(path, module);

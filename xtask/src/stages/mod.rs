@@ -7,6 +7,7 @@ pub mod build;
 pub mod bump;
 pub mod catalog;
 pub mod committed;
+mod contradiction;
 pub mod departure;
 pub mod doctor;
 pub mod inspect;

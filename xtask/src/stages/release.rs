@@ -128,7 +128,8 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     Ok(())
 }
 
-/// What there is to know of a version. Where it is committed already, upstream must have that still.
+/// What there is to know of a version. Where it is committed already, upstream must have that
+/// still.
 fn facts(
     args: &Args,
     checkout: &Checkout,

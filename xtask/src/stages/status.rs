@@ -38,8 +38,8 @@ struct Status {
     pinned: Version,
     /// The newest version that upstream finished; `null` when upstream cannot be asked.
     upstream: Option<Version>,
-    /// What upstream changed of versions that branches of releases are pinned at; `null` when upstream
-    /// cannot be asked.
+    /// What upstream changed of versions that branches of releases are pinned at; `null` when
+    /// upstream cannot be asked.
     departed: Option<Vec<Departed>>,
     /// The version of Dagster that the catalog was asked for.
     version: Version,

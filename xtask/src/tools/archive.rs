@@ -18,6 +18,9 @@ use tar::{EntryType, Header, PaxExtensions};
 use tempfile::SpooledTempFile;
 
 use crate::model::nar::{self, Mode};
+use crate::model::peculiarities::{
+    ATTRIBUTES, LFS_POINTER, LONGEST_LFS_POINTER, MODULES, Peculiarities,
+};
 use crate::model::sri::Sri;
 
 const BLOCK: usize = 512;
@@ -71,6 +74,7 @@ struct File {
     /// Where its contents begin in the spool.
     offset: u64,
     size: u64,
+    is_lfs_pointer: bool,
 }
 
 /// Reads an archive to the last byte of the stream.
@@ -125,15 +129,59 @@ impl Archive {
         if file.size > limit {
             return Ok(None);
         }
+        self.contents_of(file).map(Some)
+    }
+
+    fn contents_of(&mut self, file: File) -> Result<Vec<u8>> {
         let mut contents = vec![0; file.size as usize];
         self.contents.seek(SeekFrom::Start(file.offset))?;
         self.contents.read_exact(&mut contents)?;
-        Ok(Some(contents))
+        Ok(contents)
     }
 
     /// Is there a file, by its path below the top directory?
     pub fn has_file(&self, path: &str) -> bool {
         names(path.as_bytes()).is_ok_and(|names| find(&self.tree, &names).is_some())
+    }
+
+    /// What is not only the commit's, or not the same on every file system.
+    ///
+    /// # Errors
+    /// For a file of git's own that is larger than `limit` bytes.
+    pub fn peculiarities(&mut self, limit: u64) -> Result<Peculiarities> {
+        let mut found = Peculiarities::default();
+        let mut own = Vec::new();
+        let mut directories = vec![(String::new(), &self.tree)];
+        while let Some((path, items)) = directories.pop() {
+            found.add_names(&path, items.keys().map(Vec::as_slice));
+            for (name, item) in items {
+                let path = || format!("{path}{}", name.escape_ascii());
+                match item {
+                    Item::Directory { items, .. } => directories.push((path() + "/", items)),
+                    Item::File(file) if file.is_lfs_pointer => found.lfs_pointers.push(path()),
+                    Item::File(file) => {
+                        let path = path();
+                        if name == ATTRIBUTES.as_bytes() || path == MODULES {
+                            own.push((path, *file));
+                        }
+                    }
+                    Item::Symlink(_) => {}
+                }
+            }
+        }
+        own.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found.lfs_pointers.sort();
+        found.colliding.sort();
+        for (path, file) in own {
+            ensure!(file.size <= limit, "expected `{path}` of upstream to be a small file");
+            let contents = self.contents_of(file)?;
+            let text = String::from_utf8_lossy(&contents);
+            match path.as_str() {
+                MODULES => found.add_modules(&text),
+                path => found.add_attributes(path, &text),
+            }
+        }
+        Ok(found)
     }
 
     /// The names of the directories in a directory.
@@ -402,9 +450,16 @@ impl<R: Read> Reader<R> {
 
     /// Copies the contents of a file to the spool.
     fn spool(&mut self, mode: Mode, size: u64) -> Result<File> {
-        let file = File { mode, offset: self.written, size };
-        let copied = io::copy(&mut (&mut self.stream).take(size), &mut self.contents);
-        let copied = copied.map_err(broken)?;
+        let offset = self.written;
+        let mut start = Vec::new();
+        if size <= LONGEST_LFS_POINTER {
+            let looked_at = size.min(LFS_POINTER.len() as u64);
+            (&mut self.stream).take(looked_at).read_to_end(&mut start).map_err(broken)?;
+        }
+        let file = File { mode, offset, size, is_lfs_pointer: start == LFS_POINTER };
+        let rest = size - start.len() as u64;
+        let mut contents = start.as_slice().chain((&mut self.stream).take(rest));
+        let copied = io::copy(&mut contents, &mut self.contents).map_err(broken)?;
         if copied != size {
             return Err(broken(io::ErrorKind::UnexpectedEof.into()));
         }

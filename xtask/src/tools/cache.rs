@@ -60,6 +60,15 @@ pub fn store(entry: &Entry) -> Result<()> {
     Ok(())
 }
 
+/// Forgets a commit.
+pub fn forget(commit: &str) -> Result<()> {
+    let path = path(commit)?;
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.with_context(|| format!("failed to remove `{}`", path.display())),
+    }
+}
+
 fn checksum_of(entry: &Entry) -> Result<Sri> {
     Ok(Sri::from_digest(Sha256::digest(serde_json::to_vec(entry)?).into()))
 }

@@ -381,7 +381,10 @@ const HINTS: [(&str, &str); 34] = [
 
 /// The same where Nix failed, whose log may hold any words of a package's own.
 const BUILD_HINTS: [(&str, &str); 2] = [
-    ("hash mismatch in fixed-output derivation", "run `cargo xtask bump` for this version again"),
+    (
+        "hash mismatch in fixed-output derivation",
+        "`specified` is the hash in the expression, `got` that of what Nix fetched",
+    ),
     ("is a shallow Git repository", "fetch the whole history: `git fetch --unshallow`"),
 ];
 

@@ -359,8 +359,8 @@ impl<'a> Git<'a> {
         Ok(found.is_some())
     }
 
-    /// The branches here and on a remote, as last fetched, by name, with what git calls them: those of
-    /// the remote where both have one.
+    /// The branches here and on a remote, as last fetched, by name, with what git calls them: those
+    /// of the remote where both have one.
     pub fn branches(&self, remote: &str) -> Result<BTreeMap<String, String>> {
         let sh = self.sh;
         let (here, there) = ("refs/heads/".to_owned(), format!("refs/remotes/{remote}/"));

@@ -360,7 +360,8 @@ mod tests {
         let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         let stdout = format!(
             r#"{{"install": [{{"metadata": {{"name": "dagster_webserver", "version": "1.12.16"}},
-                "download_info": {{"url": "https://x/y/dagster_webserver-1.12.16-py3-none-any.whl#sha256=x",
+                "download_info": {{
+                "url": "https://x/y/dagster_webserver-1.12.16-py3-none-any.whl#sha256=x",
                 "archive_info": {{"hashes": {{"sha256": "{hex}"}}}}}}}}]}}"#
         );
         let wanted = [("dagster-webserver", "1.12.16".to_owned())];

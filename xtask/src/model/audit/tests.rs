@@ -11,6 +11,7 @@ use crate::model::facts::{Distribution, Facts, Release};
 use crate::model::located::Located;
 use crate::model::nix_edit::{self, NixFile, Scope};
 use crate::model::nixpkgs::Recorded;
+use crate::model::peculiarities::Peculiarities;
 use crate::model::project::{Build, Project};
 use crate::model::requirement::normalised;
 
@@ -168,6 +169,7 @@ impl Case {
             source_hash: "sha256-YlPloFELPPgEQk0/dxNYRj0jtG6/qx6NBUr0XUOKl+Q=".parse().unwrap(),
             projects: BTreeMap::from([(normalised("dagster"), project)]),
             other_projects: Vec::new(),
+            peculiarities: Peculiarities::default(),
         }
     }
 

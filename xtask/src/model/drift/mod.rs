@@ -11,6 +11,7 @@ mod requirements;
 mod search;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use anyhow::Result;
 
@@ -31,6 +32,7 @@ pub fn find(compared: Compared<'_>) -> Result<Found> {
     let (python, targets) = (config.python_at(version)?, config.targets_at(version)?);
     let mut search =
         Search { compared, config, facts, python, targets, found: Vec::new(), noticed: Vec::new() };
+    search.tree();
     search.named_python();
     for package in config.packages_of(version) {
         search.package(package, before)?;

@@ -16,6 +16,7 @@ use crate::model::config::Config;
 use crate::model::facts::{Description, Facts, PypiPin, Release};
 use crate::model::nix_edit::{ListChange, ListName, NixFile, Scope};
 use crate::model::nixpkgs::Recorded;
+use crate::model::peculiarities::Peculiarities;
 use crate::model::plan::{Plan, Policy};
 use crate::model::sri::Sri;
 
@@ -449,4 +450,47 @@ fn what_no_release_did_yet() {
                 removes dagster-webserver-debug from commands
         "#]],
     );
+}
+
+/// What is below a package is for a person to decide, the rest is told.
+#[test]
+fn a_source_that_is_not_only_its_commit() {
+    let config = config();
+    let to = captured("1.12.1");
+    let found = |peculiarities: Peculiarities| {
+        let facts = Facts { peculiarities, ..to.facts(&config) };
+        let policy = Policy { config: &config, nixpkgs: &nixpkgs() };
+        let plan = Plan::new(policy, &scope(&config), &start(), facts, None, false).unwrap();
+        let told = |findings: &[Finding]| -> Vec<String> {
+            let is_ours = |it: &&Finding| {
+                ["archive", "LFS", "macOS"].iter().any(|word| it.what.contains(word))
+            };
+            findings.iter().filter(is_ours).map(|it| it.what.clone()).collect()
+        };
+        (told(&plan.findings), told(&plan.notices))
+    };
+    let strings = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let (hard, soft) = found(Peculiarities {
+        substituted: strings(&["`a` (.gitattributes:1)"]),
+        left_out: strings(&["`b` (.gitattributes:2)"]),
+        lfs_pointers: strings(&["docs/x.mp4", "python_modules/dagster/dagster/y.bin"]),
+        submodules: strings(&["python_modules/dagster-pipes", "s1", "s2", "s3", "s4"]),
+        colliding: vec![["A".to_owned(), "a".to_owned()]],
+    });
+    expect![[r#"
+        [
+            "writes into its archive what changes with time (`export-subst`): `a` (.gitattributes:1)",
+            "has pointers of Git LFS in place of files: python_modules/dagster/dagster/y.bin",
+            "has submodules, which are empty in its archive: python_modules/dagster-pipes",
+            "has names that are one file on macOS: A and a",
+        ]
+    "#]].assert_debug_eq(&hard);
+    expect![[r#"
+        [
+            "leaves out of its archive what a checkout has (`export-ignore`): `b` (.gitattributes:2)",
+            "has pointers of Git LFS in place of files: docs/x.mp4",
+            "has submodules, which are empty in its archive: s1, s2, s3 and 1 more",
+        ]
+    "#]].assert_debug_eq(&soft);
+    assert_eq!(found(Peculiarities::default()), (Vec::new(), Vec::new()));
 }

@@ -205,8 +205,8 @@ impl Edit<'_> {
         let file = wheel.file(&pin.version);
         if file != pin.file {
             return Err(Failure::failed(format!(
-                "the `fetchPypi` of `{}` at `{}` would fetch `{file}`, and pip found `{}`: the hash \
-                 is of that one",
+                "the `fetchPypi` of `{}` at `{}` would fetch `{file}`, and pip found `{}`: the \
+                 hash is of that one",
                 call.name, call.place, pin.file
             ))
             .hint(

@@ -322,3 +322,47 @@ fn extended_headers_that_change_what_an_entry_is_are_refused() {
         &expect!["a global extended header has a `size` for all entries"],
     );
 }
+
+#[test]
+fn what_is_not_only_the_commits() {
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n";
+    let archive = Tar::default()
+        .dir(b"r/")
+        .file(b"r/.gitattributes", b"*.txt export-subst\n")
+        .file("r/caf\u{e9}/.gitattributes".as_bytes(), b"x export-ignore\n")
+        .file(b"r/.gitmodules", b"[submodule \"s\"]\n\tpath = libs/s\n")
+        .file(b"r/data.bin", pointer)
+        .file(b"r/short", b"version")
+        .file(b"r/no-pointer", &[&pointer[..], &[b' '; 1024]].concat())
+        .dir(b"r/d/")
+        .file(b"r/d/Makefile", b"")
+        .file(b"r/d/makefile", b"")
+        .end();
+    let mut read = read(&*archive, &LIMITS).unwrap();
+    expect![[r#"
+        Peculiarities {
+            substituted: [
+                "`*.txt` (.gitattributes:1)",
+            ],
+            left_out: [
+                "`x` (caf\\xc3\\xa9/.gitattributes:1)",
+            ],
+            lfs_pointers: [
+                "data.bin",
+            ],
+            submodules: [
+                "libs/s",
+            ],
+            colliding: [
+                [
+                    "d/Makefile",
+                    "d/makefile",
+                ],
+            ],
+        }
+    "#]]
+    .assert_debug_eq(&read.peculiarities(1000).unwrap());
+    assert_eq!(read.file("data.bin", 1000).unwrap().unwrap(), pointer);
+    let error = read.peculiarities(10).unwrap_err().to_string();
+    assert!(error.contains("`.gitattributes` of upstream to be a small file"), "{error}");
+}

@@ -185,7 +185,7 @@ fn every_recorded_failure_has_a_cause_and_a_hint() {
                      specified: sha256-1rX5fxUaw1SWygVTw9sT9/OlV3pYsFSrBt97azcm1zY=
                         got:    sha256-0rX5fxUaw1SWygVTw9sT9/OlV3pYsFSrBt97azcm1zY=
             make: *** [$LIBEXEC/package-builder/flox-build.mk:927: $TMP/dagster-src/build.json] Error 1
-        hint: run `cargo xtask bump` for this version again
+        hint: `specified` is the hash in the expression, `got` that of what Nix fetched
         f404
           Caused by: 404 Not Found: Catalog not found
         hint: FloxHub has no such organization: check `--org`
