@@ -593,6 +593,33 @@ fn a_version_that_upstream_took_back() {
     );
 }
 
+/// What the files themselves forbid is known before upstream is asked for anything.
+#[test]
+fn a_fetch_of_an_sdist() {
+    let scene = Scene::new();
+    for file in ["nix/separate/dagster-webserver.nix", "nix/combined/dagster-complete.nix"] {
+        let path = scene.clone_path(file);
+        let text = fs::read_to_string(&path).unwrap();
+        let (before, fetch) = text.split_once("fetchPypi {").unwrap();
+        let fetch = fetch.replacen("format = \"wheel\";", "", 1);
+        fs::write(path, format!("{before}fetchPypi {{{fetch}")).unwrap();
+    }
+    scene.git(&["commit", "--quiet", "--all", "--message=An sdist"]);
+    scene.git(&["push", "--quiet"]);
+    for command in
+        [&["release", "1.12.2"][..], &["release", "1.12.2", "--dry-run"], &["bump", "1.12.2"]]
+    {
+        let expected = expect![[r#"
+            status: 1
+            ----- stdout
+            ----- stderr
+            error: expected `format = "wheel"` for `dagster-webserver` at `nix/combined/dagster-complete.nix:278`, found a fetch of another file
+            hint: write `format = "wheel"; dist = "py3"; python = "py3";`: of an sdist neither the name nor the web UI can be relied on
+        "#]];
+        refused(&scene, command, &expected);
+    }
+}
+
 /// What an earlier download taught is not what Nix fetches: it is forgotten, and the same command
 /// goes on.
 #[test]
@@ -660,9 +687,6 @@ fn an_expression_that_names_the_old_version() {
             status: 1
             ----- stdout
             ----- stderr
-            Inspecting dagster-io/dagster 1.12.2
-               Hashing [UPSTREAM]/dagster-io/dagster/archive/[COMMIT].tar.gz
-                       source sha256-ccrWiOsl1EwgG3/a8jq0FzFgcNKDJ2l20RbRrlKRdws=
             error: expected no `1.12.1` in the code after the edit, found `is 1.12.1` at `nix/separate/dagster-pipes.nix:11`
             hint: refer to the version instead (`${version}`)
         "#]],

@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
+use semver::Version;
 
 use super::{inspect, recover};
 use crate::checkout::Checkout;
 use crate::failure::Failure;
+use crate::model::config::Pin;
 use crate::model::drift::{Answer, Finding, Severity};
-use crate::model::facts::Facts;
+use crate::model::facts::{Facts, PypiPin};
+use crate::model::nix_edit::{self, Pins};
 use crate::model::plan::{Plan, Policy};
+use crate::model::sri::Sri;
 use crate::model::version;
 use crate::tools::edits::Edits;
 use crate::ui;
@@ -47,8 +51,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     // What an interrupted run left is put back first: the plan is made of what is there then.
     let _lock = (!args.dry_run).then(|| recover::start(checkout, &doing)).transpose()?;
     inspect::check_not_left_out(&checkout.config, &version)?;
-    // Files that cannot be read are refused before anything is downloaded.
-    checkout.pinned()?;
+    check_editable(checkout, &version)?;
     let facts = inspect::facts(checkout, inspect::release(checkout, &version)?)?;
     let plan = plan(checkout, facts, args.drift)?;
     explain(&plan);
@@ -65,6 +68,34 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     Edits::write(checkout, &plan)?.keep()?;
     ui::step("Bumped", format!("{} to {version}", ui::count(count, "file")));
     Ok(())
+}
+
+/// Refuses files that cannot be read, or could not be edited to a version whatever its hashes are,
+/// before anything is downloaded.
+pub fn check_editable(checkout: &Checkout, version: &Version) -> Result<()> {
+    if checkout.pinned_version()? == *version {
+        return Ok(());
+    }
+    let config = &checkout.config;
+    let any = Sri::from_digest([1; 32]);
+    let fetched = config.packages_of(version).filter(|package| package.fetch.is_some());
+    let pins = Pins {
+        version: version.clone(),
+        tag: version.to_string(),
+        commit: "1".repeat(40),
+        by_commit: config.upstream.pin == Pin::Commit,
+        source_hash: any,
+        pypi: fetched
+            .map(|package| PypiPin {
+                name: package.name.clone(),
+                version: package.version_at(version),
+                file: String::new(),
+                hash: any,
+            })
+            .collect(),
+        python: config.python_at(version)?.to_owned(),
+    };
+    Ok(nix_edit::try_repin(&checkout.nix_files()?, &checkout.scope(), &pins)?)
 }
 
 /// Plans the edits of this checkout's files. Writes nothing.

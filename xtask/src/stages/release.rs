@@ -96,7 +96,7 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
     };
     let step = step_with_remote(checkout, at, is_away, &version)?;
     let committed = committed::of(checkout, &version)?;
-    let facts = facts(args, checkout, &version, &committed)?;
+    let facts = facts(args, checkout, &version, &committed, place == Place::Here)?;
     let source = Source::from(&facts);
     let given_up = committed::check(&committed, &version, &source, args.accept_moved_tag)?;
 
@@ -129,14 +129,18 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
 }
 
 /// What there is to know of a version. Where it is committed already, upstream must have that
-/// still.
+/// still. `is_here`: the files that it is released with are those that are checked out.
 fn facts(
     args: &Args,
     checkout: &Checkout,
     version: &Version,
     committed: &[Committed],
+    is_here: bool,
 ) -> Result<Facts> {
     inspect::check_not_left_out(&checkout.config, version)?;
+    if is_here {
+        bump::check_editable(checkout, version)?;
+    }
     let pinned: Vec<&Pinned> = committed.iter().map(|committed| &committed.pinned).collect();
     departure::check(checkout, version, &pinned, args.accept_moved_tag)?;
     inspect::facts(checkout, inspect::release(checkout, version)?)
@@ -419,7 +423,7 @@ fn catch_up(checkout: &Checkout, branch: &str, version: &Version) -> Result<()> 
 /// Prints what `release` would write into this checkout, and says what else it would do.
 fn dry_run(args: &Args, checkout: &Checkout, version: &Version) -> Result<()> {
     let committed = committed::of(checkout, version)?;
-    let facts = facts(args, checkout, version, &committed)?;
+    let facts = facts(args, checkout, version, &committed, true)?;
     let plan = bump::plan(checkout, facts, args.drift)?;
     bump::explain(&plan);
     let branch = match preflight::current_branch(checkout)

@@ -23,10 +23,19 @@ use crate::model::sri::Sri;
 /// Functions that compare versions: their literals are thresholds, not pins.
 const COMPARISONS: [&str; 3] = ["compareVersions", "versionAtLeast", "versionOlder"];
 
+/// What is known of the wheels to pin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wheels {
+    AsFound,
+    /// The index was not asked yet.
+    Unknown,
+}
+
 pub(super) fn repin(
     files: &[NixFile],
     scope: &Scope,
     pins: &Pins,
+    wheels: Wheels,
 ) -> Result<Vec<NixFile>, Failure> {
     check_pins(pins)?;
     let sources = Sources::parse(files)?;
@@ -38,7 +47,7 @@ pub(super) fn repin(
         edit.set_source(call, pins)?;
     }
     for call in &survey.pypi {
-        edit.set_pypi(call, &pins.pypi)?;
+        edit.set_pypi(call, &pins.pypi, wheels)?;
     }
     edit.set_versions()?;
     edit.set_names()?;
@@ -185,7 +194,12 @@ impl Edit<'_> {
         self.set(&call.hash.literal, spelled(&call.hash, pins.source_hash))
     }
 
-    fn set_pypi(&mut self, call: &PypiCall, fetched: &[PypiPin]) -> Result<(), Failure> {
+    fn set_pypi(
+        &mut self,
+        call: &PypiCall,
+        fetched: &[PypiPin],
+        wheels: Wheels,
+    ) -> Result<(), Failure> {
         let Some(pin) = fetched.iter().find(|pin| pin.name == call.name) else {
             return Err(Failure::failed(format!(
                 "expected no `fetchPypi` of `{}`, which has no pin, found one at `{}`",
@@ -200,10 +214,14 @@ impl Edit<'_> {
             return Err(Failure::failed(format!(
                 "expected `format = \"wheel\"` for `{}` at `{}`, found a fetch of another file",
                 call.name, call.place
-            )));
+            ))
+            .hint(
+                "write `format = \"wheel\"; dist = \"py3\"; python = \"py3\";`: of an sdist neither the \
+                 name nor the web UI can be relied on",
+            ));
         };
         let file = wheel.file(&pin.version);
-        if file != pin.file {
+        if file != pin.file && wheels == Wheels::AsFound {
             return Err(Failure::failed(format!(
                 "the `fetchPypi` of `{}` at `{}` would fetch `{file}`, and pip found `{}`: the \
                  hash is of that one",
