@@ -216,8 +216,8 @@ impl Edit<'_> {
                 call.name, call.place
             ))
             .hint(
-                "write `format = \"wheel\"; dist = \"py3\"; python = \"py3\";`: of an sdist neither \
-                 the name nor the web UI can be relied on",
+                "write `format = \"wheel\"; dist = \"py3\"; python = \"py3\";`: of an sdist \
+                 neither the name nor the web UI can be relied on",
             ));
         };
         let file = wheel.file(&pin.version);
