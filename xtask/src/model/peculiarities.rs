@@ -16,22 +16,42 @@ pub const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
 /// No pointer has more bytes (the same).
 pub const LONGEST_LFS_POINTER: u64 = 1024;
 
+/// How many names of a kind are kept: an archive may have as many as it has entries.
+const KEPT: usize = 100;
+
+/// Names of one kind: the first of them, and how many there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Names {
+    pub first: Vec<String>,
+    pub count: usize,
+}
+
+impl Names {
+    pub fn add(&mut self, name: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.first.len() < KEPT {
+            self.first.push(name());
+        }
+    }
+}
+
 /// Paths are from the top of the source, with what is no text escaped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Peculiarities {
     /// Patterns with `export-subst`, each with its file and line: git writes into these files what
     /// depends on when the archive is made.
-    pub substituted: Vec<String>,
+    pub substituted: Names,
     /// Patterns with `export-ignore`: a checkout has these files, the archive has not.
-    pub left_out: Vec<String>,
+    pub left_out: Names,
     /// Files that are pointers of Git LFS.
-    pub lfs_pointers: Vec<String>,
+    pub lfs_pointers: Names,
     /// Directories that are submodules: empty in an archive.
-    pub submodules: Vec<String>,
+    pub submodules: Names,
     /// Names in one directory that a file system which ignores case, or how a letter is put
     /// together, takes for one: two paths each.
-    pub colliding: Vec<[String; 2]>,
+    pub colliding: Names,
 }
 
 impl Peculiarities {
@@ -49,7 +69,7 @@ impl Peculiarities {
                     "export-ignore" => &mut self.left_out,
                     _ => continue,
                 };
-                found.push(format!("`{pattern}` ({path}:{})", index + 1));
+                found.add(|| format!("`{pattern}` ({path}:{})", index + 1));
             }
         }
     }
@@ -60,20 +80,27 @@ impl Peculiarities {
             let (name, value) = line.split_once('=')?;
             (name.trim() == "path").then(|| value.trim().trim_matches('"').to_owned())
         };
-        self.submodules.extend(text.lines().filter_map(path));
+        for path in text.lines().filter_map(path) {
+            self.submodules.add(|| path);
+        }
     }
 
     /// Looks at the names of one directory, whose path ends with a slash or is empty.
-    pub fn add_names<'n>(&mut self, directory: &str, names: impl Iterator<Item = &'n [u8]>) {
+    pub fn add_names<'n>(&mut self, directory: &[u8], names: impl Iterator<Item = &'n [u8]>) {
         let mut known: BTreeMap<String, &[u8]> = BTreeMap::new();
         for name in names {
             let Ok(text) = std::str::from_utf8(name) else { continue };
             if let Some(other) = known.insert(folded(text), name) {
-                let path = |name: &[u8]| format!("{directory}{}", name.escape_ascii());
-                self.colliding.push([path(other), path(name)]);
+                let path = |name: &[u8]| shown(&[directory, name]);
+                self.colliding.add(|| format!("{} and {}", path(other), path(name)));
             }
         }
     }
+}
+
+/// A path in parts, as people are told it.
+pub fn shown(parts: &[&[u8]]) -> String {
+    parts.concat().escape_ascii().to_string()
 }
 
 /// What two names have in common that such a file system takes for one.
@@ -94,33 +121,37 @@ mod tests {
              tests/** export-ignore text\nx -export-subst\ny !export-ignore\nz export-subst=1\n",
         );
         assert_eq!(
-            found.substituted,
+            found.substituted.first,
             ["`_version.py` (a/.gitattributes:4)", "`z` (a/.gitattributes:8)"]
         );
-        assert_eq!(found.left_out, ["`tests/**` (a/.gitattributes:5)"]);
+        assert_eq!(found.left_out.first, ["`tests/**` (a/.gitattributes:5)"]);
     }
 
     #[test]
     fn submodules_are_listed_with_their_paths() {
         let mut found = Peculiarities::default();
         found.add_modules("[submodule \"a\"]\n\tpath = libs/a\n\turl = ../a\n\tupdate=none\n");
-        assert_eq!(found.submodules, ["libs/a"]);
+        assert_eq!(found.submodules.first, ["libs/a"]);
     }
 
     #[test]
     fn names_that_are_one_on_some_file_systems() {
         let collide = |names: &[&str]| {
             let mut found = Peculiarities::default();
-            found.add_names("d/", names.iter().map(|name| name.as_bytes()));
+            found.add_names(b"d/", names.iter().map(|name| name.as_bytes()));
             found.colliding
         };
-        assert_eq!(collide(&["Readme", "README2", "readme.md"]), <[[String; 2]; 0]>::default());
-        assert_eq!(
-            collide(&["README", "Readme"]),
-            [["d/README".to_owned(), "d/Readme".to_owned()]]
-        );
+        assert_eq!(collide(&["Readme", "README2", "readme.md"]), Names::default());
+        assert_eq!(collide(&["README", "Readme"]).first, ["d/README and d/Readme"]);
         for names in [["caf\u{e9}", "cafe\u{301}"], ["\u{c9}t\u{e9}", "e\u{301}te\u{301}"]] {
-            assert_eq!(collide(&names).len(), 1, "{names:?}");
+            assert_eq!(collide(&names).count, 1, "{names:?}");
         }
+    }
+
+    #[test]
+    fn of_many_names_the_first_are_kept() {
+        let mut names = Names::default();
+        (0..1000).for_each(|name| names.add(|| name.to_string()));
+        assert_eq!((names.count, names.first.len()), (1000, KEPT));
     }
 }

@@ -19,7 +19,7 @@ use tempfile::SpooledTempFile;
 
 use crate::model::nar::{self, Mode};
 use crate::model::peculiarities::{
-    ATTRIBUTES, LFS_POINTER, LONGEST_LFS_POINTER, MODULES, Peculiarities,
+    ATTRIBUTES, LFS_POINTER, LONGEST_LFS_POINTER, MODULES, Peculiarities, shown,
 };
 use crate::model::sri::Sri;
 
@@ -30,6 +30,8 @@ const LONGEST_HEADER: u64 = 1 << 20;
 const LONGEST_PATH: usize = 4095;
 /// Bytes of one name that file systems have room for (`NAME_MAX`).
 const LONGEST_NAME: usize = 255;
+/// More `.gitattributes` than this are not read.
+const MOST_OF_GITS_OWN: usize = 1000;
 /// Contents up to this many bytes stay in memory.
 const IN_MEMORY: usize = 32 << 20;
 
@@ -149,29 +151,12 @@ impl Archive {
     /// # Errors
     /// For a file of git's own that is larger than `limit` bytes.
     pub fn peculiarities(&mut self, limit: u64) -> Result<Peculiarities> {
-        let mut found = Peculiarities::default();
-        let mut own = Vec::new();
-        let mut directories = vec![(String::new(), &self.tree)];
-        while let Some((path, items)) = directories.pop() {
-            found.add_names(&path, items.keys().map(Vec::as_slice));
-            for (name, item) in items {
-                let path = || format!("{path}{}", name.escape_ascii());
-                match item {
-                    Item::Directory { items, .. } => directories.push((path() + "/", items)),
-                    Item::File(file) if file.is_lfs_pointer => found.lfs_pointers.push(path()),
-                    Item::File(file) => {
-                        let path = path();
-                        if name == ATTRIBUTES.as_bytes() || path == MODULES {
-                            own.push((path, *file));
-                        }
-                    }
-                    Item::Symlink(_) => {}
-                }
-            }
-        }
-        own.sort_by(|(a, _), (b, _)| a.cmp(b));
-        found.lfs_pointers.sort();
-        found.colliding.sort();
+        let (mut found, mut own) = (Peculiarities::default(), Vec::new());
+        look(&self.tree, &mut Vec::new(), &mut found, &mut own);
+        ensure!(
+            own.len() <= MOST_OF_GITS_OWN,
+            "expected at most {MOST_OF_GITS_OWN} files with git's attributes in upstream's source"
+        );
         for (path, file) in own {
             ensure!(file.size <= limit, "expected `{path}` of upstream to be a small file");
             let contents = self.contents_of(file)?;
@@ -205,6 +190,39 @@ impl Archive {
     /// comment of its global extended header.
     pub fn commit(&self) -> Option<&str> {
         self.commit.as_deref()
+    }
+}
+
+/// Collects what is peculiar below a directory, whose path ends with a slash or is empty, and the
+/// files of git's own there.
+fn look(
+    items: &Directory,
+    path: &mut Vec<u8>,
+    found: &mut Peculiarities,
+    own: &mut Vec<(String, File)>,
+) {
+    found.add_names(path, items.keys().map(Vec::as_slice));
+    for (name, item) in items {
+        match item {
+            Item::Directory { items, .. } => {
+                let length = path.len();
+                path.extend_from_slice(name);
+                path.push(b'/');
+                look(items, path, found, own);
+                path.truncate(length);
+            }
+            Item::File(file) => {
+                if file.is_lfs_pointer {
+                    found.lfs_pointers.add(|| shown(&[path, name]));
+                }
+                let is_own =
+                    name == ATTRIBUTES.as_bytes() || path.is_empty() && name == MODULES.as_bytes();
+                if is_own && own.len() <= MOST_OF_GITS_OWN {
+                    own.push((shown(&[path, name]), *file));
+                }
+            }
+            Item::Symlink(_) => {}
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::model::config::Config;
 use crate::model::facts::{Description, Facts, PypiPin, Release};
 use crate::model::nix_edit::{ListChange, ListName, NixFile, Scope};
 use crate::model::nixpkgs::Recorded;
-use crate::model::peculiarities::Peculiarities;
+use crate::model::peculiarities::{Names, Peculiarities};
 use crate::model::plan::{Plan, Policy};
 use crate::model::sri::Sri;
 
@@ -469,13 +469,17 @@ fn a_source_that_is_not_only_its_commit() {
         };
         (told(&plan.findings), told(&plan.notices))
     };
-    let strings = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let strings = |names: &[&str]| {
+        let mut all = Names::default();
+        names.iter().for_each(|name| all.add(|| (*name).to_owned()));
+        all
+    };
     let (hard, soft) = found(Peculiarities {
         substituted: strings(&["`a` (.gitattributes:1)"]),
         left_out: strings(&["`b` (.gitattributes:2)"]),
         lfs_pointers: strings(&["docs/x.mp4", "python_modules/dagster/dagster/y.bin"]),
         submodules: strings(&["python_modules/dagster-pipes", "s1", "s2", "s3", "s4"]),
-        colliding: vec![["A".to_owned(), "a".to_owned()]],
+        colliding: strings(&["A and a"]),
     });
     expect![[r#"
         [

@@ -3,7 +3,7 @@
 
 use super::finding::{Answer, Finding, Severity};
 use super::search::Search;
-use crate::model::peculiarities::{ATTRIBUTES, MODULES, Peculiarities};
+use crate::model::peculiarities::{ATTRIBUTES, MODULES, Names, Peculiarities};
 
 /// How many names a finding tells.
 const TOLD: usize = 3;
@@ -13,8 +13,8 @@ impl Search<'_> {
         let Peculiarities { substituted, left_out, lfs_pointers, submodules, colliding } =
             &self.facts.peculiarities;
         let mut found = Vec::new();
-        let mut add = |severity, names: &[String], what: &str, upstream: &str, answer: &str| {
-            if !names.is_empty() {
+        let mut add = |severity, names: &Names, what: &str, upstream: &str, answer: &str| {
+            if names.count > 0 {
                 found.push(Finding {
                     severity,
                     package: self.config.repo().to_owned(),
@@ -52,18 +52,22 @@ impl Search<'_> {
             (lfs_pointers, "has pointers of Git LFS in place of files:", "the archive"),
             (submodules, "has submodules, which are empty in its archive:", MODULES),
         ] {
-            let (ours, others): (Vec<String>, Vec<String>) =
-                names.iter().cloned().partition(is_ours);
             let answer = "see whether the packages need what is not in the archive";
-            add(Severity::Hard, &ours, what, upstream, answer);
-            add(Severity::Soft, &others, what, upstream, "");
+            if names.count > names.first.len() {
+                // Whose the others are is not known.
+                add(Severity::Hard, names, what, upstream, answer);
+                continue;
+            }
+            let (ours, others): (Vec<String>, Vec<String>) =
+                names.first.iter().cloned().partition(is_ours);
+            let of = |first: Vec<String>| Names { count: first.len(), first };
+            add(Severity::Hard, &of(ours), what, upstream, answer);
+            add(Severity::Soft, &of(others), what, upstream, "");
         }
-        let colliding: Vec<String> =
-            colliding.iter().map(|[one, other]| format!("{one} and {other}")).collect();
         if self.config.catalog.systems.iter().any(|system| system.ends_with("-darwin")) {
             add(
                 Severity::Hard,
-                &colliding,
+                colliding,
                 "has names that are one file on macOS:",
                 "the archive",
                 "no Mac unpacks that whole: ask upstream, or leave the system out",
@@ -79,9 +83,9 @@ impl Search<'_> {
 }
 
 /// The first of some names, and how many there are besides.
-fn told(names: &[String]) -> String {
-    let first = names.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(TOLD) {
+fn told(names: &Names) -> String {
+    let first = names.first.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
+    match names.count.saturating_sub(TOLD) {
         0 => first,
         more => format!("{first} and {more} more"),
     }

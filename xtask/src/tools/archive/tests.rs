@@ -341,24 +341,36 @@ fn what_is_not_only_the_commits() {
     let mut read = read(&*archive, &LIMITS).unwrap();
     expect![[r#"
         Peculiarities {
-            substituted: [
-                "`*.txt` (.gitattributes:1)",
-            ],
-            left_out: [
-                "`x` (caf\\xc3\\xa9/.gitattributes:1)",
-            ],
-            lfs_pointers: [
-                "data.bin",
-            ],
-            submodules: [
-                "libs/s",
-            ],
-            colliding: [
-                [
-                    "d/Makefile",
-                    "d/makefile",
+            substituted: Names {
+                first: [
+                    "`*.txt` (.gitattributes:1)",
                 ],
-            ],
+                count: 1,
+            },
+            left_out: Names {
+                first: [
+                    "`x` (caf\\xc3\\xa9/.gitattributes:1)",
+                ],
+                count: 1,
+            },
+            lfs_pointers: Names {
+                first: [
+                    "data.bin",
+                ],
+                count: 1,
+            },
+            submodules: Names {
+                first: [
+                    "libs/s",
+                ],
+                count: 1,
+            },
+            colliding: Names {
+                first: [
+                    "d/Makefile and d/makefile",
+                ],
+                count: 1,
+            },
         }
     "#]]
     .assert_debug_eq(&read.peculiarities(1000).unwrap());
