@@ -190,7 +190,8 @@ class Simulation:
             else:
                 outcome, given = self.command(label, step, workflow, context, home, path)
             context["steps"][step.get("id", number)] = {"outcome": outcome, **self.step_outputs(home)}
-            if outcome == "failure":
+            may_fail = step.get("continue-on-error", False)
+            if outcome == "failure" and not (may_fail and evaluate(str(may_fail), context)):
                 result = "failure"
                 context["functions"].update(failure=True, success=False)
         return result

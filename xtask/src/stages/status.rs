@@ -83,8 +83,8 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
         Format::Text => ui::print(&status.text())?,
     }
     if args.check {
-        departure::decide(status.departed.as_deref().unwrap_or_default())?;
-        return check(&status.version, answers, systems);
+        check(&status.version, answers, systems)?;
+        return departure::decide(status.departed.as_deref().unwrap_or_default());
     }
     let errors = answers.iter().filter_map(|answer| answer.as_ref().err());
     for error in errors.map(|error| format!("{error:#}")).collect::<BTreeSet<_>>() {
