@@ -308,7 +308,7 @@ fn pin(dir: &Path, upstream: &Path) {
         pypi: vec![PypiPin {
             name: "dagster-webserver".to_owned(),
             version: version.to_string(),
-            file: "dagster_webserver-1.12.1-py3-none-any.whl".to_owned(),
+            file: Some("dagster_webserver-1.12.1-py3-none-any.whl".to_owned()),
             hash: Sri::from_digest(digest.into()),
         }],
         python: checkout.config.python_at(&version).unwrap().to_owned(),

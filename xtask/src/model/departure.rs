@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::facts::{PypiPin, is_commit};
+use super::facts::{OnIndex, PypiPin, is_commit};
 use super::nix_edit::Pinned;
 use super::sri::Sri;
 
@@ -14,18 +14,8 @@ use super::sri::Sri;
 pub struct Now {
     /// Of its tag; `None` where the tag is gone.
     pub commit: Option<String>,
-    pub files: Files,
-}
-
-/// What PyPI has of a version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Files {
-    /// All of it; the wheels that the expressions fetch.
-    Whole(Vec<PypiPin>),
-    /// `name==version` of the packages that are not there.
-    Missing(Vec<String>),
-    /// `name==version` of the packages that were taken back.
-    Yanked(Vec<String>),
+    /// Of the wheels, those that the expressions fetch.
+    pub files: OnIndex<PypiPin>,
 }
 
 /// One thing that is not any more what is pinned. In JSON, `kind` says what.
@@ -52,15 +42,14 @@ impl Departure {
             }
             Some(_) => {}
         }
-        let package = |name: &String| name.clone();
         match &now.files {
-            Files::Missing(all) => {
-                found.extend(all.iter().map(|it| Self::FileGone { package: package(it) }));
+            OnIndex::Missing(all) => {
+                found.extend(all.iter().cloned().map(|package| Self::FileGone { package }));
             }
-            Files::Yanked(all) => {
-                found.extend(all.iter().map(|it| Self::Yanked { package: package(it) }));
+            OnIndex::Yanked(all) => {
+                found.extend(all.iter().cloned().map(|package| Self::Yanked { package }));
             }
-            Files::Whole(wheels) => found.extend(wheels.iter().filter_map(|wheel| {
+            OnIndex::Whole(wheels) => found.extend(wheels.iter().filter_map(|wheel| {
                 let (pinned, now) = (pinned.pypi.get(&wheel.name)?.hash.value, wheel.hash);
                 let package = format!("{}=={}", wheel.name, wheel.version);
                 (pinned != now && pinned != Sri::FAKE).then_some(Self::OtherFile {
@@ -100,7 +89,7 @@ mod tests {
     fn wheel(byte: u8) -> PypiPin {
         let (name, version) = ("dagster-webserver".to_owned(), "1.12.1".to_owned());
         let file = format!("dagster_webserver-{version}-py3-none-any.whl");
-        PypiPin { name, version, file, hash: Sri::from_digest([byte; 32]) }
+        PypiPin { name, version, file: Some(file), hash: Sri::from_digest([byte; 32]) }
     }
 
     fn pinned(rev: &str) -> Pinned {
@@ -128,7 +117,7 @@ mod tests {
             Departure::find(&pinned(rev), &now).iter().map(Departure::to_string).collect()
         };
         let none: [&str; 0] = [];
-        let whole = || Files::Whole(vec![wheel(2)]);
+        let whole = || OnIndex::Whole(vec![wheel(2)]);
         let (by_tag, by_commit) = ("tag = version;", format!("rev = \"{COMMIT}\";"));
         assert_eq!(words(&by_commit, Some(COMMIT), whole()), none);
         assert_eq!(words(by_tag, Some(&other), whole()), none);
@@ -137,14 +126,14 @@ mod tests {
             [format!("its tag is at commit {other} now, pinned is {COMMIT}")]
         );
         assert_eq!(words(by_tag, None, whole()), ["its tag is gone"]);
-        let changed = words(by_tag, Some(COMMIT), Files::Whole(vec![wheel(3)]));
+        let changed = words(by_tag, Some(COMMIT), OnIndex::Whole(vec![wheel(3)]));
         assert!(changed[0].starts_with("the wheel of `dagster-webserver==1.12.1` on PyPI is sha"));
-        let yanked = Files::Yanked(vec!["dagster==1.12.1".to_owned()]);
+        let yanked = OnIndex::Yanked(vec!["dagster==1.12.1".to_owned()]);
         assert_eq!(
             words(&by_commit, None, yanked),
             ["its tag is gone", "`dagster==1.12.1` is yanked on PyPI"]
         );
-        let gone = Files::Missing(vec!["dagster==1.12.1".to_owned()]);
+        let gone = OnIndex::Missing(vec!["dagster==1.12.1".to_owned()]);
         assert_eq!(words(by_tag, Some(&other), gone), ["`dagster==1.12.1` is gone from PyPI"]);
     }
 }

@@ -28,6 +28,17 @@ pub struct Release {
     pub distributions: Vec<Distribution>,
 }
 
+/// What PyPI has of a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnIndex<W> {
+    /// All of it.
+    Whole(Vec<W>),
+    /// `name==version` of the packages that are not there.
+    Missing(Vec<String>),
+    /// `name==version` of the packages that were taken back.
+    Yanked(Vec<String>),
+}
+
 /// Is this how git writes a commit, in full? (Repositories with SHA-256 are not on GitHub.)
 pub fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -134,8 +145,9 @@ pub struct PypiPin {
     /// Normalised name.
     pub name: String,
     pub version: String,
-    /// The file's name, as `dagster_webserver-1.12.2-py3-none-any.whl`.
-    pub file: String,
+    /// The file's name, as `dagster_webserver-1.12.2-py3-none-any.whl`; `None` where no index was
+    /// asked for it yet.
+    pub file: Option<String>,
     /// SHA-256 of the file.
     pub hash: Sri,
 }

@@ -89,13 +89,14 @@ pub fn check_editable(checkout: &Checkout, version: &Version) -> Result<()> {
             .map(|package| PypiPin {
                 name: package.name.clone(),
                 version: package.version_at(version),
-                file: String::new(),
+                file: None,
                 hash: any,
             })
             .collect(),
         python: config.python_at(version)?.to_owned(),
     };
-    Ok(nix_edit::try_repin(&checkout.nix_files()?, &checkout.scope(), &pins)?)
+    nix_edit::repin(&checkout.nix_files()?, &checkout.scope(), &pins)?;
+    Ok(())
 }
 
 /// Plans the edits of this checkout's files. Writes nothing.

@@ -9,11 +9,12 @@ use semver::Version;
 use serde::Serialize;
 
 use super::committed;
-use super::inspect::{self, OnIndex};
+use super::inspect;
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::model::config;
-use crate::model::departure::{Departure, Files, Now};
+use crate::model::departure::{Departure, Now};
+use crate::model::facts::OnIndex;
 use crate::model::nix_edit::Pinned;
 use crate::model::source::Source;
 use crate::tools::github::GitHub;
@@ -40,10 +41,10 @@ fn ask(checkout: &Checkout, version: &Version) -> Result<Now> {
     let commit = GitHub::of_upstream(&checkout.config).commit_of_tag(&version.to_string())?;
     let files = match inspect::on_index(checkout, version)? {
         OnIndex::Whole(wheels) => {
-            Files::Whole(inspect::fetched(&checkout.config, version, &wheels))
+            OnIndex::Whole(inspect::fetched(&checkout.config, version, &wheels))
         }
-        OnIndex::Missing(missing) => Files::Missing(missing),
-        OnIndex::Yanked(yanked) => Files::Yanked(yanked),
+        OnIndex::Missing(missing) => OnIndex::Missing(missing),
+        OnIndex::Yanked(yanked) => OnIndex::Yanked(yanked),
     };
     Ok(Now { commit, files })
 }
@@ -67,10 +68,6 @@ pub fn check(
         pinned.iter().flat_map(|pinned| Departure::find(pinned, &now)).collect();
     found.retain(|it| !(accepts_moved_tag && matches!(it, Departure::TagMoved { .. })));
     found.dedup();
-    refuse(version, &found)
-}
-
-fn refuse(version: &Version, found: &[Departure]) -> Result<()> {
     if found.is_empty() {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use semver::Version;
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::model::config::{self, Config, Package};
-use crate::model::facts::{Description, Distribution, Facts, PypiPin, Release};
+use crate::model::facts::{Description, Distribution, Facts, OnIndex, PypiPin, Release};
 use crate::model::project;
 use crate::tools::archive::{self, Archive};
 use crate::tools::github::GitHub;
@@ -19,17 +19,8 @@ use crate::tools::pip::{self, Found, Wheel};
 use crate::tools::{cache, http};
 use crate::ui;
 
-/// What PyPI has of a version.
-pub enum OnIndex {
-    Whole(Vec<Wheel>),
-    /// `name==version` of the packages that are not there.
-    Missing(Vec<String>),
-    /// `name==version` of the packages that were taken back.
-    Yanked(Vec<String>),
-}
-
 /// Asks PyPI for every package of a version.
-pub fn on_index(checkout: &Checkout, version: &Version) -> Result<OnIndex> {
+pub fn on_index(checkout: &Checkout, version: &Version) -> Result<OnIndex<Wheel>> {
     let packages = checkout.config.packages_of(version);
     let wanted: Vec<(&str, String)> =
         packages.map(|package| (package.name.as_str(), package.version_at(version))).collect();
@@ -111,7 +102,7 @@ pub fn fetched(config: &Config, version: &Version, wheels: &[Wheel]) -> Vec<Pypi
         .map(|Wheel { name, version, file, hash, .. }| PypiPin {
             name: name.clone(),
             version: version.clone(),
-            file: file.clone(),
+            file: Some(file.clone()),
             hash: *hash,
         })
         .collect()

@@ -281,9 +281,20 @@ fn hooks(checkout: &Checkout) -> Result<String> {
         .into());
     }
     let names: Vec<&str> = there.iter().map(|(name, _)| *name).collect();
+    let of_message: Vec<&str> =
+        MESSAGE_HOOKS.into_iter().filter(|name| names.contains(name)).collect();
+    if !of_message.is_empty() {
+        try_message(checkout, &of_message)?;
+    }
+    Ok(if names.is_empty() { "none".to_owned() } else { names.join(", ") })
+}
+
+/// Has hooks look at the message of a release, one after the other.
+fn try_message(checkout: &Checkout, hooks: &[&str]) -> Result<()> {
+    let git = checkout.git();
     let subject = plan::subject(&checkout.pinned_version()?);
     let mut message = format!("{subject}\n");
-    for name in MESSAGE_HOOKS.into_iter().filter(|name| names.contains(name)) {
+    for name in hooks {
         message = git.message_by_hook(name, &message).map_err(|error| {
             Failure::failed(format!(
                 "git's hook `{name}` refuses the message of a release, `{subject}`"
@@ -301,7 +312,7 @@ fn hooks(checkout: &Checkout) -> Result<String> {
             .into());
         }
     }
-    Ok(if names.is_empty() { "none".to_owned() } else { names.join(", ") })
+    Ok(())
 }
 
 /// The subject of a commit with this message, as git tells it: all lines up to an empty one.

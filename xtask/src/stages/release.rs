@@ -281,13 +281,12 @@ fn commit(
     given_up: &[&Committed],
 ) -> Result<()> {
     let git = checkout.git();
-    let (words, trailers_of_moved) = committed::message_of(given_up);
+    let (words, moved) = committed::message_of(given_up);
     let mut message = plan.commit_message() + &words;
-    let mut trailers: Vec<String> =
-        smoked.iter().filter_map(|smoked| smoked.trailer().transpose()).collect::<Result<_>>()?;
-    trailers.extend((!given_up.is_empty()).then_some(trailers_of_moved));
+    let trailers = smoked.iter().filter_map(|smoked| smoked.trailer().transpose());
+    let trailers = trailers.collect::<Result<String>>()? + &moved;
     if !trailers.is_empty() {
-        message += &format!("\n{}", trailers.concat());
+        message += &format!("\n{trailers}");
     }
     let paths = plan.paths();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();

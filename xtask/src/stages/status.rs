@@ -75,20 +75,22 @@ pub fn run(args: &Args, checkout: &Checkout) -> Result<()> {
         Err(error) => packages.iter().map(|_| Err(anyhow::anyhow!("{error:#}"))).collect(),
     };
     let systems = &checkout.config.catalog.systems;
-    let mut status =
-        Status::new(pinned, upstream, version, flox::system()?, systems, &packages, &answers);
-    status.departed = departed;
+    let system = flox::system()?;
+    let status = Status {
+        departed,
+        ..Status::new(pinned, upstream, version, system, systems, &packages, &answers)
+    };
     match args.format {
         Format::Json => ui::print(&format!("{}\n", serde_json::to_string_pretty(&status)?))?,
         Format::Text => ui::print(&status.text())?,
     }
     if args.check {
         check(&status.version, answers, systems)?;
-        return departure::decide(status.departed.as_deref().unwrap_or_default());
-    }
-    let errors = answers.iter().filter_map(|answer| answer.as_ref().err());
-    for error in errors.map(|error| format!("{error:#}")).collect::<BTreeSet<_>>() {
-        ui::warning(format!("the catalog cannot be asked: {error}"));
+    } else {
+        let errors = answers.iter().filter_map(|answer| answer.as_ref().err());
+        for error in errors.map(|error| format!("{error:#}")).collect::<BTreeSet<_>>() {
+            ui::warning(format!("the catalog cannot be asked: {error}"));
+        }
     }
     departure::decide(status.departed.as_deref().unwrap_or_default())
 }

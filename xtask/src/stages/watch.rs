@@ -10,11 +10,12 @@ use serde::Serialize;
 
 use super::catalog::{self, Gap};
 use super::departure::{self, Departed};
-use super::inspect::{self, OnIndex};
+use super::inspect;
 use crate::args::OrgArg;
 use crate::checkout::Checkout;
 use crate::failure::Failure;
 use crate::model::config::Variant;
+use crate::model::facts::OnIndex;
 use crate::model::version;
 use crate::tools::github::GitHub;
 use crate::ui;

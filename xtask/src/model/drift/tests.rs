@@ -120,7 +120,7 @@ impl Captured {
             wheels: vec![PypiPin {
                 name: "dagster-webserver".to_owned(),
                 version: self.version.clone(),
-                file: format!("dagster_webserver-{}-py3-none-any.whl", self.version),
+                file: Some(format!("dagster_webserver-{}-py3-none-any.whl", self.version)),
                 hash: hash("wheel"),
             }],
             distributions: self.distributions(),

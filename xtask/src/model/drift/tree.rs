@@ -1,6 +1,8 @@
 //! Findings about the source as a tree of files: what would make the archive another one than the
 //! commit, or than it was.
 
+use std::path::Path;
+
 use super::finding::{Answer, Finding, Severity};
 use super::search::Search;
 use crate::model::peculiarities::{ATTRIBUTES, MODULES, Names, Peculiarities};
@@ -43,10 +45,7 @@ impl Search<'_> {
             "",
         );
         let is_ours = |path: &String| {
-            self.config.packages.iter().any(|package| {
-                path.strip_prefix(&package.path)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            })
+            self.config.packages.iter().any(|package| Path::new(path).starts_with(&package.path))
         };
         for (names, what, upstream) in [
             (lfs_pointers, "has pointers of Git LFS in place of files:", "the archive"),

@@ -32,7 +32,6 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-use self::repin::Wheels;
 use self::sources::Sources;
 use self::survey::Survey;
 use super::located::Located;
@@ -69,14 +68,5 @@ pub fn pythons(files: &[NixFile]) -> Result<Vec<Located<String>>, Failure> {
 /// version; one literal that would have to say two things; the old version left in the code, or the
 /// old Python; a tag or version that does not belong into a Nix string.
 pub fn repin(files: &[NixFile], scope: &Scope, pins: &Pins) -> Result<Vec<NixFile>, Failure> {
-    repin::repin(files, scope, pins, Wheels::AsFound)
-}
-
-/// Refuses files that could not be edited whatever the hashes will be: those of `pins` are any, as
-/// is its commit, and no name of a file is looked at.
-///
-/// # Errors
-/// Those of [`repin`].
-pub fn try_repin(files: &[NixFile], scope: &Scope, pins: &Pins) -> Result<(), Failure> {
-    repin::repin(files, scope, pins, Wheels::Unknown).map(drop)
+    repin::repin(files, scope, pins)
 }

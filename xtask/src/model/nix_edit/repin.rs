@@ -23,19 +23,10 @@ use crate::model::sri::Sri;
 /// Functions that compare versions: their literals are thresholds, not pins.
 const COMPARISONS: [&str; 3] = ["compareVersions", "versionAtLeast", "versionOlder"];
 
-/// What is known of the wheels to pin.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wheels {
-    AsFound,
-    /// The index was not asked yet.
-    Unknown,
-}
-
 pub(super) fn repin(
     files: &[NixFile],
     scope: &Scope,
     pins: &Pins,
-    wheels: Wheels,
 ) -> Result<Vec<NixFile>, Failure> {
     check_pins(pins)?;
     let sources = Sources::parse(files)?;
@@ -47,7 +38,7 @@ pub(super) fn repin(
         edit.set_source(call, pins)?;
     }
     for call in &survey.pypi {
-        edit.set_pypi(call, &pins.pypi, wheels)?;
+        edit.set_pypi(call, &pins.pypi)?;
     }
     edit.set_versions()?;
     edit.set_names()?;
@@ -194,12 +185,7 @@ impl Edit<'_> {
         self.set(&call.hash.literal, spelled(&call.hash, pins.source_hash))
     }
 
-    fn set_pypi(
-        &mut self,
-        call: &PypiCall,
-        fetched: &[PypiPin],
-        wheels: Wheels,
-    ) -> Result<(), Failure> {
+    fn set_pypi(&mut self, call: &PypiCall, fetched: &[PypiPin]) -> Result<(), Failure> {
         let Some(pin) = fetched.iter().find(|pin| pin.name == call.name) else {
             return Err(Failure::failed(format!(
                 "expected no `fetchPypi` of `{}`, which has no pin, found one at `{}`",
@@ -221,11 +207,11 @@ impl Edit<'_> {
             ));
         };
         let file = wheel.file(&pin.version);
-        if file != pin.file && wheels == Wheels::AsFound {
+        if let Some(found) = pin.file.as_ref().filter(|found| **found != file) {
             return Err(Failure::failed(format!(
-                "the `fetchPypi` of `{}` at `{}` would fetch `{file}`, and pip found `{}`: the \
-                 hash is of that one",
-                call.name, call.place, pin.file
+                "the `fetchPypi` of `{}` at `{}` would fetch `{file}`, and pip found `{found}`: \
+                 the hash is of that one",
+                call.name, call.place
             ))
             .hint(
                 "`pname`, `python`, `abi` and `platform` make the name. A build tag (`-1-`) has no \

@@ -35,7 +35,7 @@ fn pins(version: &str, source: &str, wheel: &str) -> Pins {
         pypi: vec![PypiPin {
             name: "dagster-webserver".to_owned(),
             version: version.to_owned(),
-            file: format!("dagster_webserver-{version}-py3-none-any.whl"),
+            file: Some(format!("dagster_webserver-{version}-py3-none-any.whl")),
             hash: wheel.parse().unwrap(),
         }],
         python: "3.12".to_owned(),

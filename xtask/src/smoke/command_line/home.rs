@@ -52,8 +52,7 @@ impl Home {
     }
 
     /// What the commands of a probe said; each must have ended well, and have made its files: what
-    /// comes after it may fail for want of them. `otherwise`: what the
-    /// one did that has not ended.
+    /// comes after it may fail for want of them. `otherwise`: what the one did that has not ended.
     pub fn said(
         &self,
         name: &str,
